@@ -1,0 +1,271 @@
+"""Child specifications: what to run under a supervisor, and how. Data only.
+
+`child(Counter, 10)` says which class with which constructor arguments; `.options(restart=…)` how it is supervised.
+`tree(…)` and `dynamic(…)` make nested supervisors. The same model is built from Python and from a file.
+"""
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, Literal, ParamSpec, Self, TypeVar
+
+from actors.actor import Actor, OnRaise
+from actors.errors import BadActor, BadSpec
+
+A = TypeVar("A")
+P = ParamSpec("P")
+
+RestartType = Literal["permanent", "transient", "temporary"]
+Shutdown = float | Literal["kill", "infinity"]
+Strategy = Literal["one_for_one", "one_for_all", "rest_for_one"]
+AutoShutdown = Literal["never", "any_significant", "all_significant"]
+WhenFull = Literal["wait", "refuse"]
+Drain = Literal["finish", "discard"]
+
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class Mailbox:
+    """How much may wait for an actor, and what a sender meets when it is full.
+
+    Attributes:
+        size: bytes; rounded up by the kernel to a power of two of pages (F_SETPIPE_SZ), at least 4096.
+        when_full: "wait": senders wait until their deadline; "refuse": `MailboxFull` at once.
+    """
+
+    size: int = 32 * 1024  # 8 pages: 16,384 pages of pipes are an unprivileged user's (pipe(7))
+    when_full: WhenFull = "wait"
+
+
+@dataclass(frozen=True, slots=True)
+class ChildOptions:
+    """How a child is supervised; the defaults are OTP's where OTP has them.
+
+    Attributes:
+        restart: "permanent" always, "transient" after an abnormal end, "temporary" never.
+        shutdown: seconds for an ordered stop before SIGTERM and SIGKILL; "kill" at once; "infinity" waits.
+        ready: seconds until `on_start` must have returned.
+        mailbox: its bound.
+        on_raise: "crash": a handler that raises also ends the process; None: as the class says.
+        replicas: so many processes behind one reference; a message goes to the least loaded.
+        significant: its end may end the supervisor (`auto_shutdown`).
+        drain: an ordered stop handles what is queued ("finish") or leaves it ("discard").
+        understudies: so many imported processes kept waiting in the wings.
+    """
+
+    restart: RestartType = "permanent"
+    shutdown: Shutdown = 5.0
+    ready: float = 10.0
+    mailbox: Mailbox = field(default_factory=Mailbox)
+    on_raise: OnRaise | None = None
+    replicas: int = 1
+    significant: bool = False
+    drain: Drain = "finish"
+    understudies: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Child(Generic[A]):
+    """A worker: an actor class, its constructor arguments, and its options.
+
+    Attributes:
+        actor: the class.
+        args: positional constructor arguments.
+        kwargs: keyword constructor arguments.
+        settings: how it is supervised.
+    """
+
+    actor: Callable[..., A]
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    settings: ChildOptions = field(default_factory=ChildOptions)
+
+    def options(
+        self,
+        *,
+        restart: RestartType | None = None,
+        shutdown: Shutdown | None = None,
+        ready: float | None = None,
+        mailbox: Mailbox | None = None,
+        on_raise: OnRaise | None = None,
+        replicas: int | None = None,
+        significant: bool | None = None,
+        drain: Drain | None = None,
+        understudies: int | None = None,
+    ) -> Self:
+        """A new child with these options changed; None leaves one as it is.
+
+        Raises:
+            BadSpec: a value that cannot be; `.what` is OTP's word for it.
+        """
+        given: dict[str, Any] = {
+            "restart": restart,
+            "shutdown": shutdown,
+            "ready": ready,
+            "mailbox": mailbox,
+            "on_raise": on_raise,
+            "replicas": replicas,
+            "significant": significant,
+            "drain": drain,
+            "understudies": understudies,
+        }
+        changed = {key: value for key, value in given.items() if value is not None}
+        settings = checked(replace(self.settings, **changed), getattr(self.actor, "__qualname__", "child"))
+        return replace(self, settings=settings)
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """The delay before a restart: none for the first in a window, then `first`, doubling, at most `most` seconds.
+
+    Attributes:
+        jitter: each delay is multiplied by a random factor in 1 ± jitter.
+    """
+
+    first: float = 0.1
+    most: float = 30.0
+    jitter: float = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """A supervisor: its strategy, its restart window, and its children (or, if dynamic, their template).
+
+    Attributes:
+        children: name → child or supervisor, in start order.
+        strategy: who is restarted with a child that died.
+        max_restarts: more than this many within max_seconds and the supervisor itself fails. 3 in 5 s is Elixir's.
+        max_seconds: the sliding window, in seconds.
+        backoff: delay between restarts; None: none.
+        auto_shutdown: whether the end of significant children ends the supervisor.
+        template: of a dynamic supervisor, the child its instances are made of.
+        max_children: of a dynamic supervisor; None: no limit.
+        restart, shutdown, significant: how this supervisor is supervised itself, when nested.
+    """
+
+    children: Mapping[str, "Child[Any] | Tree"] = field(default_factory=dict)
+    strategy: Strategy = "one_for_one"
+    max_restarts: int = 3
+    max_seconds: float = 5.0
+    backoff: Backoff | None = field(default_factory=Backoff)
+    auto_shutdown: AutoShutdown = "never"
+    template: Child[Any] | None = None
+    max_children: int | None = None
+    restart: RestartType = "permanent"
+    shutdown: Shutdown = "infinity"
+    significant: bool = False
+
+
+def child(actor: Callable[P, A], *args: P.args, **kwargs: P.kwargs) -> Child[A]:
+    """Specify a worker: an actor class and the arguments its constructor will get, in its own process.
+
+    Raises:
+        BadActor: no Actor subclass, or arguments its constructor does not take.
+    """
+    if not is_actor(actor):
+        raise BadActor(f"child: expected a subclass of Actor, got {actor!r}")
+    try:
+        inspect.signature(actor).bind(*args, **kwargs)
+    except TypeError as exc:
+        raise BadActor(f"child({getattr(actor, '__qualname__', actor)}, …): {exc}") from None
+    return Child(actor, args, kwargs)
+
+
+def tree(
+    *,
+    children: Mapping[str, Child[Any] | Tree] | None = None,
+    strategy: Strategy = "one_for_one",
+    max_restarts: int = 3,
+    max_seconds: float = 5.0,
+    backoff: Backoff | None = Backoff(),  # noqa: B008  # frozen
+    auto_shutdown: AutoShutdown = "never",
+    restart: RestartType = "permanent",
+    shutdown: Shutdown = "infinity",
+    significant: bool = False,
+) -> Tree:
+    """Specify a nested supervisor with its children, in start order."""
+    return Tree(
+        children=dict(children or {}),
+        strategy=strategy,
+        max_restarts=max_restarts,
+        max_seconds=max_seconds,
+        backoff=backoff,
+        auto_shutdown=auto_shutdown,
+        restart=restart,
+        shutdown=shutdown,
+        significant=significant,
+    )
+
+
+def dynamic(
+    template: Child[Any],
+    *,
+    max_children: int | None = None,
+    max_restarts: int = 3,
+    max_seconds: float = 5.0,
+    backoff: Backoff | None = Backoff(),  # noqa: B008  # frozen
+    auto_shutdown: AutoShutdown = "never",
+    restart: RestartType = "permanent",
+    shutdown: Shutdown = "infinity",
+    significant: bool = False,
+) -> Tree:
+    """Specify a dynamic supervisor: many instances of one template, started on demand, stopped side by side."""
+    return Tree(
+        template=template,
+        max_children=max_children,
+        max_restarts=max_restarts,
+        max_seconds=max_seconds,
+        backoff=backoff,
+        auto_shutdown=auto_shutdown,
+        restart=restart,
+        shutdown=shutdown,
+        significant=significant,
+    )
+
+
+def is_actor(candidate: object) -> bool:
+    """True for subclasses of Actor."""
+    return isinstance(candidate, type) and issubclass(candidate, Actor)
+
+
+def checked(options: ChildOptions, where: str) -> ChildOptions:
+    """The options themselves, once every value has been found possible.
+
+    Raises:
+        BadSpec: the first that is not.
+    """
+    if options.restart not in ("permanent", "transient", "temporary"):
+        raise BadSpec(where, "invalid_restart_type", f"expected permanent|transient|temporary, got {options.restart!r}")
+    if not (options.shutdown in ("kill", "infinity") or _is_number(options.shutdown, 0)):
+        raise BadSpec(where, "invalid_shutdown", f'expected seconds, "kill" or "infinity", got {options.shutdown!r}')
+    if not (_is_number(options.ready, 0) and options.ready):
+        raise BadSpec(where, "invalid_ready", f"expected seconds above 0, got {options.ready!r}")
+    if options.on_raise not in (None, "survive", "crash"):
+        raise BadSpec(where, "invalid_on_raise", f'expected "survive" or "crash", got {options.on_raise!r}')
+    if not (isinstance(options.replicas, int) and 1 <= options.replicas <= 1024):
+        raise BadSpec(where, "invalid_replicas", f"expected 1 to 1024, got {options.replicas!r}")
+    if options.drain not in ("finish", "discard"):
+        raise BadSpec(where, "invalid_drain", f'expected "finish" or "discard", got {options.drain!r}')
+    if not (isinstance(options.understudies, int) and 0 <= options.understudies <= 64):
+        raise BadSpec(where, "invalid_understudies", f"expected 0 to 64, got {options.understudies!r}")
+    if options.mailbox.when_full not in ("wait", "refuse") or not 4096 <= options.mailbox.size <= 1 << 20:
+        detail = f'expected 4096 to 1048576 bytes and "wait" or "refuse", got {options.mailbox!r}'
+        raise BadSpec(where, "invalid_mailbox", detail)
+    return options
+
+
+def checked_name(name: str) -> str:
+    """The name itself, once it was found to be one.
+
+    Raises:
+        BadSpec: it is not of the form [A-Za-z_][A-Za-z0-9_-]{0,63}.
+    """
+    if not (isinstance(name, str) and NAME.fullmatch(name)):
+        raise BadSpec(str(name), "invalid_name", f"expected a name like [A-Za-z_][A-Za-z0-9_-]{{0,63}}, got {name!r}")
+    return name
+
+
+def _is_number(value: object, least: float) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value >= least

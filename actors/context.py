@@ -1,0 +1,85 @@
+"""`self.context`: an actor's view of the system it lives in."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar, overload
+
+from actors.errors import NotAMessage
+from actors.interfaces import Backstage
+from actors.message import options_of
+from actors.ref import Ref, name_of
+from actors.timer import Timer, Timers
+
+A = TypeVar("A")
+
+
+class Context:
+    """There before `__init__`, the same object for the life of the incarnation.
+
+    Attributes:
+        name: dotted path of this actor.
+        incarnation: 1 for the first process of that name.
+        timers: of this incarnation, for the loop.
+        redelivered: True while a message is handled that an earlier incarnation had begun (`@message(retry=…)`).
+    """
+
+    __slots__ = ("_actor", "_backstage", "incarnation", "name", "redelivered", "stop_reason", "timers")
+
+    def __init__(self, backstage: Backstage, actor: type[Any], name: str, incarnation: int) -> None:
+        self._backstage = backstage
+        self._actor = actor
+        self.timers = Timers()
+        self.name = name
+        self.incarnation = incarnation
+        self.redelivered = False
+        self.stop_reason: str | None = None
+
+    @property
+    def ref(self) -> Any:
+        """A reference to this actor, to be given to others."""
+        return Ref(self._backstage, self.name, self._actor)
+
+    @property
+    def log(self) -> Any:
+        """A structlog BoundLogger with the actor's name and incarnation."""
+        return self._backstage.log
+
+    @property
+    def supervisor(self) -> Any:
+        """The supervisor this actor lives under: start, stop, restart, children. Blocks; `.aio` is its async face."""
+        return self._backstage.supervisor
+
+    @overload
+    def ref_to(self, path: str) -> Any: ...
+    @overload
+    def ref_to(self, path: str, actor: type[A]) -> A: ...
+    def ref_to(self, path: str, actor: type[Any] | None = None) -> Any:
+        """A reference to the actor at a dotted path; typed and checked when its class is given."""
+        return Ref(self._backstage, path, actor)
+
+    def after(self, seconds: float, message: Callable[..., Any], *args: Any) -> Timer:
+        """Have `message(*args)` run on this actor in so many seconds, between two messages."""
+        return self._set(seconds, 0.0, message, args)
+
+    def every(self, seconds: float, message: Callable[..., Any], *args: Any) -> Timer:
+        """Have `message(*args)` run on this actor every so many seconds; never piles up (TI-1)."""
+        if not seconds > 0:
+            raise ValueError(f"every: expected seconds above 0, got {seconds!r}")
+        return self._set(seconds, seconds, message, args)
+
+    def stop(self, reason: str = "normal") -> None:
+        """Exit normally after the message in hand: `on_stop(reason)` is called, the restart type decides the rest."""
+        self.stop_reason = reason
+
+    def watch(self, ref: object) -> None:
+        """Have `on_down` called when that actor dies or stops; at once when it is not there."""
+        self._backstage.watch(name_of(ref))
+
+    def unwatch(self, ref: object) -> None:
+        """Undo `watch`; nothing when there was none."""
+        self._backstage.unwatch(name_of(ref))
+
+    def _set(self, seconds: float, every: float, message: Callable[..., Any], args: tuple[Any, ...]) -> Timer:
+        if options_of(message) is None:
+            raise NotAMessage(f"{self.name}: a timer runs a @message of its own actor, got {message!r}")
+        due_ns = self._backstage.now_ns() + int(seconds * 1e9)
+        return self.timers.add(Timer(message.__name__, message, args, due_ns, int(every * 1e9)))

@@ -1,0 +1,185 @@
+"""THE loop of an actor: take, handle, reply; one message at a time.
+
+It is a coroutine that knows no descriptor and no clock. A blocking driver runs it to its end in one `send(None)`; an
+asyncio driver awaits it. The inbox it takes from is the machine's: a journal and FIFOs, or a list on the `Stage`.
+
+LO-1  A handler that raises answers its asker and the actor lives on; with crash_on_raise it answers first, then crashes.
+LO-2  What is no `Exception` (SystemExit, KeyboardInterrupt) is never caught: it is the actor's death.
+LO-3  Timers run between messages; an ordered stop is seen between messages.
+LO-4  Messages marked concurrent run as tasks of their own; the loop goes on, and waits for them before it ends.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from actors.actor import Actor
+from actors.context import Context
+from actors.errors import NoSuchMessage
+from actors.timer import Timer
+
+Envelope = tuple[Any, str, Sequence[Any], Mapping[str, Any]]
+"""A message in hand: the inbox's own token for it, its name, its arguments. A plain tuple: the hot path makes one each."""
+
+
+class Inbox(Protocol):
+    """Where the loop takes messages from and gives answers to."""
+
+    def take_nowait(self) -> Envelope | None:
+        """The next message, begun from now on; None when there is none."""
+        ...
+
+    async def wait(self, until_ns: int | None) -> None:
+        """Return when there may be a message, when an ordered stop came, or at until_ns."""
+        ...
+
+    def done(self, token: Any, name: str, value: object) -> None:
+        """The message was handled: answer it."""
+        ...
+
+    def fail(self, token: Any, error: Exception) -> bool:
+        """The message raised: answer it. False when nobody waits for an answer."""
+        ...
+
+    def stop_wanted(self) -> str | None:
+        """Reason of an ordered stop, once everything that must still be handled has been."""
+        ...
+
+    def now_ns(self) -> int:
+        """Monotonic time."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """An actor as the loop plays it.
+
+    Attributes:
+        actor: the instance.
+        handlers: message name → bound method.
+        asynchronous: names whose handler is `async def`.
+        concurrent: names whose messages run side by side.
+        crash_on_raise: a handler that raises ends the actor (LO-1).
+    """
+
+    actor: Actor
+    context: Context
+    handlers: dict[str, Callable[..., Any]]
+    asynchronous: set[str]
+    concurrent: set[str]
+    crash_on_raise: bool
+    tasks: set["asyncio.Task[None]"] = field(default_factory=set)
+
+
+def part_of(actor: Actor, context: Context, *, crash_on_raise: bool) -> Part:
+    """Prepare an actor for the loop."""
+    table = type(actor).__messages__
+    return Part(
+        actor,
+        context,
+        {name: getattr(actor, name) for name in table},
+        {name for name, entry in table.items() if entry.is_async},
+        {name for name, entry in table.items() if entry.is_async and entry.options.concurrent},
+        crash_on_raise,
+    )
+
+
+async def run(part: Part, inbox: Inbox) -> str:
+    """Handle messages until the actor stops; returns the reason.
+
+    Raises:
+        Exception: what a handler raised, with crash_on_raise; what `on_error` raised.
+    """
+    take, done, handlers = inbox.take_nowait, inbox.done, part.handlers
+    context, timers = part.context, part.context.timers
+    asynchronous, concurrent = part.asynchronous, part.concurrent
+    while True:  # You know how people talk about "the actor loop"? This is it.
+        message = take()
+        if message is None:
+            reason = inbox.stop_wanted() or context.stop_reason
+            if reason is not None:
+                break
+            if not await _run_due_timers(part, inbox):
+                await inbox.wait(timers.next_due_ns())
+            continue
+        token, name, args, kwargs = message
+        if asynchronous and name in concurrent:
+            _start_task(part, inbox, message)
+            continue
+        try:
+            value = handlers[name](*args, **kwargs)
+            if asynchronous and name in asynchronous:
+                value = await value
+        except Exception as error:  # noqa: BLE001  # LO-1: it is the asker's
+            await _failed(part, inbox, message, _told_apart(error, part, name))
+        else:
+            done(token, name, value)
+        if context.stop_reason is not None:
+            reason = context.stop_reason
+            break
+        if timers.next_due_ns() is not None:
+            await _run_due_timers(part, inbox)
+    if part.tasks:
+        await asyncio.gather(*part.tasks)  # LO-4
+    return reason
+
+
+async def call_hook(hook: Callable[..., Any], *args: Any) -> Any:
+    """Call a hook that may be `def` or `async def`."""
+    value = hook(*args)
+    return await value if isinstance(value, Coroutine) else value
+
+
+async def _run_due_timers(part: Part, inbox: Inbox) -> bool:
+    """Run the timers that are due; False when there was none (LO-3)."""
+    timer = part.context.timers.take(inbox.now_ns())
+    if timer is None:
+        return False
+    while timer is not None and part.context.stop_reason is None:
+        await _run_timer(part, timer)
+        timer = part.context.timers.take(inbox.now_ns())
+    return True
+
+
+async def _run_timer(part: Part, timer: Timer) -> None:
+    try:
+        await call_hook(timer.handler, *timer.args)
+    except Exception as error:
+        part.context.log.exception("timer failed", message=timer.name)
+        await call_hook(part.actor.on_error, error)
+        if part.crash_on_raise:
+            raise
+
+
+async def _failed(part: Part, inbox: Inbox, message: Envelope, error: Exception) -> None:
+    token, name, _, _ = message
+    was_asked = inbox.fail(token, error)
+    if not was_asked:
+        part.context.log.error("message failed", message=name, exc_info=error)
+        await call_hook(part.actor.on_error, error)
+    if part.crash_on_raise:
+        raise error
+
+
+def _told_apart(error: Exception, part: Part, name: str) -> Exception:
+    """A name that is in no table is the sender's mistake, not a KeyError of the handler."""
+    if isinstance(error, KeyError) and name not in part.handlers:
+        return NoSuchMessage(f"{part.context.name}: {type(part.actor).__qualname__} has no message {name!r}")
+    return error
+
+
+def _start_task(part: Part, inbox: Inbox, message: Envelope) -> None:
+    task = asyncio.get_running_loop().create_task(_handle(part, inbox, message))
+    part.tasks.add(task)
+    task.add_done_callback(part.tasks.discard)
+
+
+async def _handle(part: Part, inbox: Inbox, message: Envelope) -> None:
+    token, name, args, kwargs = message
+    try:
+        value = await part.handlers[name](*args, **kwargs)
+    except Exception as error:  # noqa: BLE001  # LO-1
+        await _failed(part, inbox, message, error)
+    else:
+        inbox.done(token, name, value)

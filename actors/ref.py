@@ -1,0 +1,87 @@
+"""References: how an actor is known to others.
+
+A reference is called exactly like the actor it points to. It is not an instance: it has the messages of the class and
+nothing else. It names a place (system and dotted path), not a process, so it survives restarts and travels in messages.
+"""
+
+from typing import Any, NoReturn
+
+from actors.errors import NotAMessage
+from actors.interfaces import Machine, machine_for
+from actors.message import BoundMessage, messages_of
+
+
+class Ref:
+    """Points to an actor by system and path. Two of the same place are equal and hash alike."""
+
+    __slots__ = ("__dict__", "__weakref__", "_actor", "_machine", "_path")
+    _actor: type[Any] | None
+    _machine: Machine
+    _path: str
+
+    def __init__(self, machine: Machine, path: str, actor: type[Any] | None = None) -> None:
+        object.__setattr__(self, "_machine", machine)
+        object.__setattr__(self, "_path", path)
+        object.__setattr__(self, "_actor", actor)
+
+    def __getattr__(self, name: str) -> BoundMessage[Any, Any]:
+        """The message of that name; made once and kept, so that a second use is a plain attribute."""
+        if name.startswith("__") and name.endswith("__"):
+            raise NotAMessage(f"{self._path}: a reference has no {name}")
+        entry = None
+        if self._actor is not None:
+            entry = messages_of(self._actor).get(name)
+            if entry is None:
+                raise NotAMessage(f"{self._path}: {self._actor.__qualname__}.{name} is not a @message")
+        bound: BoundMessage[Any, Any] = self._machine.bind(self._path, name, entry)
+        self.__dict__[name] = bound
+        return bound
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise NotAMessage(f"{self._path}: a reference has no attributes to set ({name})")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise NotAMessage(f"{self._path}: a reference has no attributes to delete ({name})")
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Ref):
+            return NotImplemented
+        return self._path == other._path and self._machine.system == other._machine.system
+
+    def __hash__(self) -> int:
+        return hash((self._machine.system, self._path))
+
+    def __repr__(self) -> str:
+        kind = self._actor.__qualname__ if self._actor is not None else "actor"
+        return f"<ref {kind} {self._path!r} in {self._machine.system!r}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travels as system and path; bound at the other end to the machine there."""
+        return (rebuild, (self._machine.system, self._path))
+
+    def __copy__(self) -> "Ref":
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Ref":
+        return self
+
+
+def rebuild(system: str, path: str) -> Ref:
+    """The reference that arrived in a message, bound to the current machine."""
+    return Ref(machine_for(system), path)
+
+
+def is_ref(candidate: object) -> bool:
+    """True for references (`isinstance` with the actor's class is False: a reference is no instance)."""
+    return isinstance(candidate, Ref)
+
+
+def name_of(ref: object) -> str:
+    """The dotted path a reference points to.
+
+    Raises:
+        TypeError: it is no reference.
+    """
+    if not isinstance(ref, Ref):
+        raise TypeError(f"name_of: expected a reference, got {type(ref).__name__}")
+    return ref._path

@@ -1,0 +1,87 @@
+"""Callers: the reply FIFOs the supervisor holds, and what it writes to them itself, for actors that cannot.
+
+CA-1  A FIFO is held as long as the connection that asked for it; it goes with its name when that is closed.
+CA-2  Writing never blocks: what a caller has no room for is kept, bounded, and written when it has read.
+"""
+
+import asyncio
+import contextlib
+import os
+import random
+from collections import deque
+
+import msgpack
+
+from actors.certificate import DeathCertificate
+from actors.errors import Delivered
+from runtime.mailbox import fifo
+from runtime.wire.frame import DEATH, MAX_REPLY, STOPPED, Header, reply
+
+_MOST_KEPT = 4096  # frames for one caller that does not read
+
+
+class Callers:
+    """All reply FIFOs of the system."""
+
+    def __init__(self, root: str) -> None:
+        self._directory = f"{root}/replies"
+        os.mkdir(self._directory, 0o700)
+        self._fds: dict[int, int] = {}
+        self._kept: dict[int, deque[bytes]] = {}
+
+    def open(self, nbytes: int) -> int:
+        """Make a reply FIFO and hold it; returns its number, which is its name in hexadecimal."""
+        number = random.SystemRandom().getrandbits(63) | 1
+        held, _ = fifo.create(f"{self._directory}/{number:016x}", nbytes)
+        self._fds[number] = held
+        return number
+
+    def close(self, number: int) -> None:
+        """The caller is gone."""
+        fd = self._fds.pop(number, None)
+        if fd is None:
+            return
+        if self._kept.pop(number, None) is not None:
+            asyncio.get_running_loop().remove_writer(fd)
+        os.close(fd)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(f"{self._directory}/{number:016x}")
+
+    def tell_death(self, header: Header, certificate: DeathCertificate, delivered: Delivered) -> None:
+        """Answer an ask whose actor died."""
+        payload = b""
+        for nbytes in (3000, 1500, 0):
+            payload = msgpack.packb([delivered, certificate.trimmed(nbytes).to_dict()])
+            if len(payload) <= MAX_REPLY:
+                break
+        self._send(header.reply_to, reply(DEATH, header.ask_id, payload))
+
+    def tell_stopped(self, header: Header, detail: str) -> None:
+        """Answer an ask that nobody will handle."""
+        self._send(header.reply_to, reply(STOPPED, header.ask_id, detail.encode()[:1000]))
+
+    def _send(self, number: int, raw: bytes) -> None:
+        fd = self._fds.get(number)
+        if fd is None:
+            return  # the caller is gone: nobody to tell
+        kept = self._kept.get(number)
+        if kept is not None:
+            if len(kept) < _MOST_KEPT:
+                kept.append(raw)
+            return
+        try:
+            os.write(fd, raw)
+        except BlockingIOError:
+            self._kept[number] = deque([raw])
+            asyncio.get_running_loop().add_writer(fd, self._on_writable, number)
+
+    def _on_writable(self, number: int) -> None:
+        kept, fd = self._kept[number], self._fds[number]
+        try:
+            while kept:
+                os.write(fd, kept[0])
+                kept.popleft()
+        except BlockingIOError:
+            return
+        del self._kept[number]
+        asyncio.get_running_loop().remove_writer(fd)

@@ -1,0 +1,350 @@
+"""A caller's way back: one reply FIFO for each waiting thread and each event loop, and the asks that wait on it.
+
+No dispatcher thread, no hop: whoever waits reads. A thread that waits for an answer of another thread's channel reads
+it too, or sleeps while the other one reads (leader and followers).
+
+CH-1  Every ask ends exactly once. An answer whose ask is not pending any more is dropped and counted.
+CH-2  The supervisor holds the FIFO's write end while the caller is registered: POLLHUP says that the system is gone.
+"""
+
+import asyncio
+import concurrent.futures
+import os
+import select
+import sys
+import threading
+from collections.abc import Callable, Generator
+from time import monotonic_ns
+from typing import Any
+
+import msgpack
+
+from actors.certificate import DeathCertificate
+from actors.errors import ActorDied, ActorError, ActorStopped, BlockingCall, DeadlineExceeded, Delivered, SystemGone
+from runtime.mailbox.letterbox import Letterbox
+from runtime.mailbox.patience import Patience
+from runtime.wire.codec import Codec
+from runtime.wire.frame import DEATH, ERROR, LARGE, PICKLED, REPLY, STOPPED, unpack_reply
+
+READ_BYTES = 1 << 16
+
+
+class Pending:
+    """One ask that is under way: the `Reply` a caller holds."""
+
+    __slots__ = ("_channel", "_event", "_future", "_outcome", "actor", "ask_id", "box", "until_ns")
+
+    def __init__(self, channel: "Channel", ask_id: int, actor: str, until_ns: int) -> None:
+        self._channel = channel
+        self.ask_id = ask_id
+        self.actor = actor
+        self.until_ns = until_ns
+        self.box: Letterbox | None = None  # where it was dropped; None while it waits for room
+        self._outcome: tuple[bool, Any] | None = None
+        self._event: threading.Event | None = None
+        self._future: asyncio.Future[None] | None = None
+
+    def done(self) -> bool:
+        """True when result() would not block."""
+        return self._outcome is not None
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Block for the answer; see `actors.reply.Reply.result`."""
+        if self._outcome is None:
+            self._channel.wait(self, None if timeout is None else monotonic_ns() + int(timeout * 1e9))
+        return self._unwrap()
+
+    def cancel(self) -> bool:
+        """Stop waiting; the answer, should it come, is dropped and counted."""
+        if self._outcome is not None:
+            return False
+        self._channel.forget(self.ask_id)
+        self.settle(ok=False, value=concurrent.futures.CancelledError())
+        return True
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return self._wait_async().__await__()
+
+    def sent(self, box: Letterbox) -> None:
+        """It was dropped there."""
+        self.box = box
+
+    def fail(self, error: ActorError) -> None:
+        """It cannot be sent."""
+        self._channel.forget(self.ask_id)
+        self.settle(ok=False, value=error)
+
+    def verdict(self) -> Delivered:
+        """What became of it, at its deadline."""
+        return "no" if self.box is None else self.box.verdict(self.ask_id, self._channel.address)
+
+    def settle(self, *, ok: bool, value: Any) -> None:
+        """End the ask, and wake whoever waits for it."""
+        self._outcome = (ok, value)
+        if self._event is not None:
+            self._event.set()
+        if self._future is not None and not self._future.done():
+            self._future.set_result(None)
+
+    def event(self) -> threading.Event:
+        """An event that is set when the ask ends, for a thread that cannot read the channel itself."""
+        if self._event is None:
+            self._event = threading.Event()
+            if self._outcome is not None:
+                self._event.set()
+        return self._event
+
+    async def _wait_async(self) -> Any:
+        loop = asyncio.get_running_loop()
+        if self._outcome is None:
+            if self._channel.loop is loop:
+                if self._future is None:
+                    self._future = loop.create_future()
+                try:
+                    await self._future
+                except asyncio.CancelledError:
+                    self.cancel()
+                    raise
+            else:
+                await loop.run_in_executor(None, self._channel.wait, self, None)
+        return self._unwrap()
+
+    def _unwrap(self) -> Any:
+        assert self._outcome is not None  # noqa: S101  # the callers have waited
+        ok, value = self._outcome
+        if ok:
+            return value
+        raise value
+
+
+class Channel:
+    """What thread channels and loop channels share: the pending asks and the reading of answers.
+
+    Attributes:
+        address: number of the reply FIFO.
+        loop: the event loop that reads it, or None.
+        late: answers that came for asks no longer pending.
+    """
+
+    loop: asyncio.AbstractEventLoop | None = None
+
+    def __init__(self, fd: int, address: int, codec: Codec, body: Callable[[int], bytes]) -> None:
+        self.fd = fd
+        self.address = address
+        self.late = 0
+        self.pending: dict[int, Pending] = {}
+        self._codec = codec
+        self._body = body
+
+    def forget(self, ask_id: int) -> None:
+        """Its answer is not wanted any more."""
+        self.pending.pop(ask_id, None)
+
+    def wait(self, pending: Pending, timeout_ns: int | None) -> None:
+        """Block until that ask has ended, or raise TimeoutError at timeout_ns."""
+        refuse_in_loop()
+        seconds = None if timeout_ns is None else max(0.0, (timeout_ns - monotonic_ns()) / 1e9)
+        if not pending.event().wait(seconds):
+            raise TimeoutError(f"{pending.actor}: no answer yet; the ask lives on")
+
+    def close(self) -> None:
+        """Stop reading; the descriptor stays its owner's to close."""
+
+    def read(self) -> bool:
+        """Read once and settle what was answered; False at the system's end. Nothing to read is no error."""
+        try:
+            raw = os.read(self.fd, READ_BYTES)
+        except BlockingIOError:
+            return True
+        if not raw:
+            return False
+        at = 0
+        while at < len(raw):
+            length, flags, ask_id = unpack_reply(raw, at)
+            pending = self.pending.pop(ask_id, None)
+            if pending is None:
+                self.late += 1
+                if flags & LARGE:
+                    self._body(int.from_bytes(raw[at + REPLY.size : at + length], "little"))
+            else:
+                ok, value = self.decode(flags, raw[at + REPLY.size : at + length], pending.actor)
+                pending.settle(ok=ok, value=value)
+            at += length
+        return True
+
+    def decode(self, flags: int, payload: bytes, actor: str) -> tuple[bool, Any]:
+        """What a reply frame says: (True, value) or (False, exception)."""
+        if flags & DEATH:
+            return False, _died(payload)
+        if flags & STOPPED:
+            return False, ActorStopped(actor, "no", payload.decode())
+        try:
+            if flags & LARGE:
+                payload = self._body(int.from_bytes(payload, "little"))
+            if flags & ERROR:
+                return False, self._codec.decode_error(payload)
+            return True, self._codec.decode_value(1 if flags & PICKLED else 0, payload)
+        except ActorError as exc:  # Undecodable, or the body is gone with the system
+            return False, exc
+
+    def expire(self, now_ns: int) -> int:
+        """End what is past its deadline; returns when the next one is due, 0 for never."""
+        earliest = 0
+        for pending in list(self.pending.values()):
+            if not pending.until_ns:
+                continue
+            if pending.until_ns <= now_ns:
+                self.expired(pending)
+            elif not earliest or pending.until_ns < earliest:
+                earliest = pending.until_ns
+        return earliest
+
+    def expired(self, pending: Pending) -> None:
+        """End one ask at its deadline, with the verdict that its mailbox's journal tells."""
+        self.forget(pending.ask_id)
+        detail = "no answer before the deadline"
+        pending.settle(ok=False, value=DeadlineExceeded(pending.actor, pending.verdict(), detail))
+
+    def fail_all(self) -> None:
+        """The system is gone (CH-2)."""
+        for pending in list(self.pending.values()):
+            self.forget(pending.ask_id)
+            pending.settle(ok=False, value=SystemGone(pending.actor, "unknown", "the supervisor is gone"))
+
+
+class ThreadChannel(Channel):
+    """The channel of one thread; any thread may wait on it."""
+
+    def __init__(self, fd: int, address: int, codec: Codec, body: Callable[[int], bytes], patience: Patience) -> None:
+        super().__init__(fd, address, codec, body)
+        self.patience = patience
+        self.lock = threading.Lock()
+        self.poll = select.poll()
+        self.poll.register(fd, select.POLLIN)
+        self._followers: list[threading.Event] = []
+
+    def wait(self, pending: Pending, timeout_ns: int | None) -> None:
+        """Block until that ask has ended.
+
+        Raises:
+            TimeoutError: timeout_ns passed first; the ask lives on.
+            BlockingCall: in a running event loop.
+        """
+        refuse_in_loop()
+        while not pending.done():
+            if self.lock.acquire(blocking=False):
+                try:
+                    self._lead(pending, timeout_ns)
+                finally:
+                    self.lock.release()
+                    for follower in self._followers[-1:]:
+                        follower.set()
+            else:
+                self._follow(pending, timeout_ns)
+
+    def collect(self) -> None:
+        """Read what is there, so that a caller with many asks under way never fills its FIFO."""
+        if self.lock.acquire(blocking=False):
+            try:
+                if not self.read():
+                    self.fail_all()
+            finally:
+                self.lock.release()
+
+    def _lead(self, pending: Pending, timeout_ns: int | None) -> None:
+        while not pending.done():
+            until_ns = pending.until_ns
+            if timeout_ns is not None:
+                until_ns = min(until_ns, timeout_ns) if until_ns else timeout_ns
+            if self.patience.wait(self.poll, until_ns):
+                if not self.read():
+                    self.fail_all()
+            else:
+                _past(pending, self, timeout_ns)
+
+    def _follow(self, pending: Pending, timeout_ns: int | None) -> None:
+        event = pending.event()
+        self._followers.append(event)
+        try:
+            until_ns = min(n for n in (pending.until_ns or timeout_ns, timeout_ns or pending.until_ns, 1 << 62) if n)
+            if not event.wait(max(0.0, (until_ns - monotonic_ns()) / 1e9)):
+                _past(pending, self, timeout_ns)
+            elif not pending.done():
+                event.clear()  # the leader left: try to lead
+        finally:
+            self._followers.remove(event)
+
+
+class LoopChannel(Channel):
+    """The channel of one event loop, read by its selector."""
+
+    def __init__(
+        self, fd: int, address: int, codec: Codec, body: Callable[[int], bytes], loop: asyncio.AbstractEventLoop
+    ) -> None:
+        super().__init__(fd, address, codec, body)
+        self.loop = loop
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_ns = 0
+        loop.add_reader(fd, self._on_readable)
+
+    def add(self, pending: Pending) -> None:
+        """Wait for an answer, until the ask's deadline."""
+        self.pending[pending.ask_id] = pending
+        if pending.until_ns and (not self._timer_ns or pending.until_ns < self._timer_ns):
+            self._set_timer(pending.until_ns)
+
+    def _on_readable(self) -> None:
+        if not self.read():
+            self.close()
+            self.fail_all()
+
+    def _set_timer(self, due_ns: int) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_ns = due_ns
+        self._timer = None
+        if due_ns and self.loop is not None:
+            self._timer = self.loop.call_later((due_ns - monotonic_ns()) / 1e9, self._on_due)
+
+    def _on_due(self) -> None:
+        self._set_timer(self.expire(monotonic_ns()))
+
+    def close(self) -> None:
+        """Stop reading; the descriptor stays its owner's to close."""
+        self._set_timer(0)
+        if self.loop is not None and not self.loop.is_closed():
+            self.loop.remove_reader(self.fd)
+
+
+def current_loop() -> asyncio.AbstractEventLoop | None:
+    """The event loop that runs in this thread, unless it is an interactive shell's own: shells may block."""
+    loop = asyncio._get_running_loop()  # noqa: SLF001  # get_running_loop() raises where there is none, 1 µs
+    return loop if loop is not None and not _is_shell() else None
+
+
+def refuse_in_loop() -> None:
+    """Refuse to block the thread of a running event loop, unless it is an interactive shell's own.
+
+    Raises:
+        BlockingCall: names the form to use instead.
+    """
+    if current_loop() is not None:
+        raise BlockingCall("this call would block the running event loop; use `await ref.message.ask(…)` instead")
+
+
+def _is_shell() -> bool:
+    """The one place that knows interactive shells: ipykernel and the asyncio REPL run cells in their own loop."""
+    return "ipykernel" in sys.modules or "asyncio.__main__" in sys.modules
+
+
+def _past(pending: Pending, channel: Channel, timeout_ns: int | None) -> None:
+    now_ns = monotonic_ns()
+    if pending.until_ns and now_ns >= pending.until_ns:
+        channel.expired(pending)
+    elif timeout_ns is not None and now_ns >= timeout_ns:
+        raise TimeoutError(f"{pending.actor}: no answer yet; the ask lives on")
+
+
+def _died(payload: bytes) -> ActorDied:
+    delivered, certificate = msgpack.unpackb(payload)
+    return ActorDied(DeathCertificate.from_dict(certificate), delivered)

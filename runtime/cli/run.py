@@ -1,0 +1,188 @@
+"""`understudy run`: a system from a file, in the foreground, until it ends or a signal ends it.
+
+The main thread takes what happens out of one queue: signals, put there by their handlers, and the end of the system,
+put there by a thread that waits for it. So a signal is never an exception in the middle of something else.
+
+RN-1  The first SIGINT or SIGTERM stops in reverse order, the second ends everything at once.
+RN-2  The exit code is 128 + the signal's number after a signal; else 0 when the tree ended by itself, 1 if it gave up.
+RN-3  A signal while the system is starting closes it as far as it has come.
+"""
+
+import contextlib
+import json
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+from types import FrameType
+
+import click
+import structlog
+
+from actors.errors import ActorError, SystemGone
+from runtime.cli.log import configure_logging
+from runtime.cli.outcome import FAILED, OK, SIGNALLED
+from runtime.cli.show import console, plain, tree_of
+from runtime.cli.system import Doors, System
+from runtime.config import load
+from runtime.wire.control import Ending
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@dataclass(frozen=True, slots=True)
+class _Signalled:
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    ending: Ending | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Lost:
+    error: Exception
+
+
+_Happening = _Signalled | _Ended | _Lost
+
+
+class _StartInterrupted(BaseException):  # like KeyboardInterrupt: no Exception, so that nothing catches it
+    """A signal came while the system was starting."""
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="What was started, and how it ended, as JSON lines on stdout.")
+@click.pass_obj
+def run(doors: Doors, file: Path, *, as_json: bool) -> int:
+    """Run the system of a configuration file.
+
+    Ctrl-C stops it in reverse order of start, a second Ctrl-C at once. Logs go to stderr.
+    """
+    config = load(file)
+    configure_logging(sys.stderr)
+    system = doors.supervisor(config.name, config.tree, config.path)
+    as_json = as_json or not sys.stdout.isatty()
+    happenings: SimpleQueue[_Happening] = SimpleQueue()
+    with _queueing(happenings), _closing(system):
+        try:
+            with _interrupting():
+                system.open()
+        except _StartInterrupted as exc:
+            return SIGNALLED + int(exc.args[0])
+        _announce(system, as_json=as_json)
+        return _until_end(system, happenings, as_json=as_json)
+
+
+def _until_end(system: System, happenings: "SimpleQueue[_Happening]", *, as_json: bool) -> int:
+    """THE loop: wait, and act on what happens; returns the exit code (RN-1, RN-2)."""
+    log = structlog.get_logger().bind(system=system.name)
+    signalled = 0
+    threading.Thread(target=_wait, args=(system, happenings), daemon=True).start()
+    while True:
+        match happenings.get():
+            case _Signalled(number) if not signalled:
+                signalled = number
+                log.info("stopping", signal=signal.Signals(number).name)
+                threading.Thread(target=_stop, args=(system,), daemon=True).start()
+            case _Signalled(number):
+                log.warning("killing", signal=signal.Signals(number).name)
+                system.kill()
+                return SIGNALLED + number
+            case _Lost() if signalled:
+                return SIGNALLED + signalled
+            case _Lost(error):
+                raise error
+            case _Ended(ending):
+                code = _report(system, ending, as_json=as_json)
+                return SIGNALLED + signalled if signalled else code
+
+
+def _wait(system: System, happenings: "SimpleQueue[_Happening]") -> None:
+    try:
+        happenings.put(_Ended(system.wait()))
+    except Exception as exc:  # noqa: BLE001  # raised again by the loop, which would wait forever without it
+        happenings.put(_Lost(exc))
+
+
+def _stop(system: System) -> None:
+    with contextlib.suppress(ActorError):  # whatever hinders it, the loop learns the end from _wait
+        system.stop()
+
+
+def _announce(system: System, *, as_json: bool) -> None:
+    try:
+        statuses = system.status()
+    except SystemGone:  # over before it could be looked at: how, the loop says
+        return
+    if as_json:
+        children = [plain(status) for status in statuses]
+        click.echo(json.dumps({"event": "started", "system": system.name, "children": children}))
+    else:
+        console().print(tree_of(system.name, statuses))
+    structlog.get_logger().info("started", system=system.name, actors=sum(s.kind == "worker" for s in statuses))
+
+
+def _report(system: System, ending: Ending | None, *, as_json: bool) -> int:
+    """Say how it ended; the death certificate goes to stderr, where errors are."""
+    reason = ending.reason if ending is not None else "stopped"
+    gave_up = ending is not None and ending.gave_up
+    certificate = ending.certificate if ending is not None else None
+    structlog.get_logger().log(logging.ERROR if gave_up else logging.INFO, "ended", system=system.name, reason=reason)
+    if as_json:
+        written = certificate.to_dict() if certificate is not None else None
+        ended = {"event": "ended", "system": system.name, "reason": reason, "gave_up": gave_up, "certificate": written}
+        click.echo(json.dumps(ended))
+    if not gave_up:
+        return OK
+    click.echo(f"error: system {system.name!r} gave up: {reason}", err=True)
+    if certificate is not None:
+        click.echo(certificate.report(), err=True)
+    return FAILED
+
+
+@contextlib.contextmanager
+def _closing(system: System) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ActorError):  # it has ended, or did not come far enough to be closed in order
+            system.close()
+
+
+@contextlib.contextmanager
+def _interrupting() -> Iterator[None]:
+    """While the system starts: a signal is an exception in the main thread, since that is where the start waits."""
+
+    def interrupt(number: int, _: FrameType | None) -> None:
+        raise _StartInterrupted(number)
+
+    with _handling(interrupt):
+        yield
+
+
+@contextlib.contextmanager
+def _queueing(happenings: "SimpleQueue[_Happening]") -> Iterator[None]:
+    """While the system runs: a signal is a happening. SimpleQueue.put is reentrant, so a handler may call it."""
+
+    def enqueue(number: int, _: FrameType | None) -> None:
+        happenings.put(_Signalled(number))
+
+    with _handling(enqueue):
+        yield
+
+
+@contextlib.contextmanager
+def _handling(handler: "signal._HANDLER") -> Iterator[None]:
+    before = {number: signal.signal(number, handler) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, earlier in before.items():
+            signal.signal(number, earlier)

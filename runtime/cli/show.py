@@ -1,0 +1,92 @@
+"""Statuses as people see them (rich) and as programs read them (plain data)."""
+
+from collections.abc import Sequence
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from runtime.wire.control import ChildStatus
+
+_COLOURS = {
+    "running": "green",
+    "starting": "yellow",
+    "stopping": "yellow",
+    "restarting": "red",
+    "stopped": "dim",
+}
+_KIB = 1024
+_PIPED_WIDTH = 200  # columns, where there is no terminal to fit
+
+
+def console() -> Console:
+    """Of stdout: as wide as the terminal; wide enough for whole lines where there is none."""
+    made = Console()
+    return made if made.is_terminal else Console(width=_PIPED_WIDTH)
+
+
+def plain(status: ChildStatus) -> dict[str, object]:
+    """A status as plain data, for JSON."""
+    return msgspec.structs.asdict(status)
+
+
+def table_of(statuses: Sequence[ChildStatus]) -> Table:
+    """One row per actor: its state, its queue, its counts, what is in its hands and since when."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("NAME", no_wrap=True)
+    table.add_column("STATE")
+    for heading in ("PID", "QUEUE", "HANDLED", "FAILED", "EXPIRED", "RESTARTS"):
+        table.add_column(heading, justify="right")
+    table.add_column("IN HAND")
+    for status in statuses:
+        if status.kind == "worker":
+            table.add_row(*_cells(status))
+    return table
+
+
+def tree_of(system: str, statuses: Sequence[ChildStatus]) -> Tree:
+    """The tree of supervisors and actors, each supervisor with its strategy."""
+    root = Tree(Text(system, style="bold"))
+    branches = {"": root}
+    for status in statuses:
+        if not status.path:
+            root.label = _label(status, system)
+            continue
+        parent, _, name = status.path.rpartition(".")
+        branches[status.path] = branches.get(parent, root).add(_label(status, name))
+    return root
+
+
+def _cells(status: ChildStatus) -> tuple[Text | str, ...]:
+    return (
+        Text(status.path),
+        Text(status.state, style=_COLOURS.get(status.state, "")),
+        str(status.pid or "-"),
+        f"{_size(status.queued_bytes)}/{_size(status.mailbox_bytes)}",
+        str(status.handled),
+        str(status.failed),
+        str(status.expired),
+        str(status.restarts),
+        Text(_hand(status)),
+    )
+
+
+def _label(status: ChildStatus, name: str) -> Text:
+    label = Text(name, style="bold")
+    if status.kind == "supervisor":
+        return label.append(f"  {status.strategy}".rstrip(), style="not bold cyan")
+    label.append(f"  {status.actor}", style="not bold")
+    label.append(f"  {status.state}", style=f"not bold {_COLOURS.get(status.state, '')}".rstrip())
+    if status.pid:
+        label.append(f"  pid {status.pid}", style="not bold dim")
+    return label.append(f"  {status.restart}", style="not bold dim")
+
+
+def _hand(status: ChildStatus) -> str:
+    return f"{status.in_hand} {status.in_hand_seconds:.3f} s" if status.in_hand else ""
+
+
+def _size(nbytes: int) -> str:
+    return f"{nbytes}" if nbytes < _KIB else f"{nbytes / _KIB:.4g}K"

@@ -1,0 +1,75 @@
+"""What the commands need of running systems, and how one is chosen.
+
+The commands see systems through `Doors`; `runtime.cli.doors` has the real ones.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import click
+
+from actors.child import Tree
+from runtime.cli.outcome import ABSENT
+from runtime.wire.control import ChildStatus, Ending
+
+
+class System(Protocol):
+    """A system, one's own or one attached to."""
+
+    @property
+    def name(self) -> str: ...
+    def open(self) -> Any: ...
+    def close(self) -> None: ...
+    def stop(self, path: str = "") -> None: ...
+    def restart(self, path: str) -> None: ...
+    def status(self) -> Sequence[ChildStatus]: ...
+    def wait(self, timeout: float | None = None) -> Ending | None: ...
+    def kill(self) -> None: ...
+    def __getitem__(self, path: str) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """The ways to systems.
+
+    Attributes:
+        supervisor: a new system of that name, tree and path, not yet opened.
+        connect: the running system of that name, not yet attached to; closing it leaves it running.
+        systems: names of those that run.
+    """
+
+    supervisor: Callable[[str, Tree, Sequence[str]], System]
+    connect: Callable[[str], System]
+    systems: Callable[[], Sequence[str]]
+
+
+@contextlib.contextmanager
+def attached(doors: Doors, name: str | None) -> Iterator[System]:
+    """The running system of that name; without one, the only one that runs.
+
+    Raises:
+        NoSuchSystem: it does not run.
+        click.ClickException: none was named, and none or several run.
+    """
+    system = doors.connect(name if name is not None else _only(doors.systems()))
+    system.open()
+    try:
+        yield system
+    finally:
+        system.close()
+
+
+class _NoneRunning(click.ClickException):
+    exit_code = ABSENT
+
+
+def _only(running: Sequence[str]) -> str:
+    match list(running):
+        case [name]:
+            return name
+        case []:
+            raise _NoneRunning("no system is running")
+        case names:
+            raise click.UsageError(f"expected the name of one system, got none while several run: {', '.join(names)}")

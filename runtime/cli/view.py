@@ -1,0 +1,39 @@
+"""`understudy ps` and `understudy tree`: what runs, read off the status pages without asking any actor."""
+
+import json
+
+import click
+
+from runtime.cli.show import console, plain, table_of, tree_of
+from runtime.cli.system import Doors, attached
+
+_json = click.option("--json", "as_json", is_flag=True, help="As JSON: a list, depth first.")
+
+
+@click.command()
+@click.argument("system", required=False)
+@_json
+@click.pass_obj
+def ps(doors: Doors, system: str | None, *, as_json: bool) -> None:
+    """List the actors of a running system (default: the only one that runs)."""
+    with attached(doors, system) as running:
+        statuses = running.status()
+    if as_json:
+        click.echo(json.dumps([plain(status) for status in statuses]))
+    else:
+        console().print(table_of(statuses))
+
+
+@click.command()
+@click.argument("system", required=False)
+@_json
+@click.pass_obj
+def tree(doors: Doors, system: str | None, *, as_json: bool) -> None:
+    """Show the supervision tree of a running system (default: the only one that runs)."""
+    with attached(doors, system) as running:
+        statuses = running.status()
+        name = running.name
+    if as_json:
+        click.echo(json.dumps([plain(status) for status in statuses]))
+    else:
+        console().print(tree_of(name, statuses))

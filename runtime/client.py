@@ -1,0 +1,258 @@
+"""Clients: how a program starts a system of its own, or attaches to one that runs.
+
+`Supervisor()` starts warden, supervisor and zygote, and ends them when it is closed; `connect(name)` only attaches. Both
+are context managers, and have `open()` and `close()` for notebooks, where a `with` cannot span cells. In an event loop:
+`async with Supervisor() as supervisor`, a face of awaits over the same client.
+"""
+
+import asyncio
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import msgspec
+
+from actors import errors
+from actors.child import AutoShutdown, Backoff, Child, Strategy, Tree
+from actors.errors import ActorError, AlreadyRunning, BootFailed, NoSuchSystem, SystemGone
+from actors.interfaces import attach, detach
+from runtime import directory
+from runtime.endpoint import LOOP_FIFO_BYTES, Endpoint
+from runtime.facade import AsyncSupervisor
+from runtime.handle import Handle
+from runtime.mailbox.patience import Board
+from runtime.plan import Packer
+from runtime.warden import Boot
+from runtime.wire import control
+from runtime.wire.codec import Codec
+from runtime.wire.control import Ending
+from runtime.wire.line import Lines
+
+_ROOT = Path(__file__).resolve().parent.parent
+_WARDEN = "import sys; sys.path.insert(0, sys.argv.pop(1)); from runtime.warden import main; main()"
+
+
+class Client(Handle):
+    """A process's attachment to a running system; a handle of its root supervisor."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._opened = False
+
+    def open(self) -> Self:
+        """Attach; `close()` detaches.
+
+        Raises:
+            NoSuchSystem: none of that name runs.
+            UnsafeDirectory: its directory may be open to others.
+        """
+        root = directory.root_of(self.name)
+        try:
+            directory.check(root.parent)
+            directory.check(root)
+        except FileNotFoundError as exc:
+            raise NoSuchSystem(self.name) from exc
+        lines = Lines(str(root), self.name)
+        welcome, board_fd = lines.open()
+        board = Board(board_fd, welcome.seat)
+        os.close(board_fd)
+        super().__init__(Endpoint(str(root), self.name, lines, board, fifo_bytes=LOOP_FIFO_BYTES))
+        self._opened = True
+        attach(self._endpoint)
+        return self
+
+    def close(self) -> None:
+        """Detach; the system runs on. Asks under way end with `SystemGone`."""
+        if self._opened:
+            self._opened = False
+            detach(self._endpoint)
+            self._endpoint.close()
+
+    def wait(self, timeout: float | None = None) -> Ending | None:
+        """Block until the system ends; how it ended, or None at the timeout (seconds)."""
+        try:
+            value, _ = self._endpoint.lines.request(control.Wait(), timeout=timeout)
+        except TimeoutError:
+            return None
+        except SystemGone:
+            return Ending("killed", gave_up=True)
+        return msgspec.convert(value, Ending)
+
+    def kill(self) -> None:
+        """End the whole system at once, by SIGKILL."""
+        try:
+            self._request(control.KillAll())
+        except SystemGone:
+            return
+
+    def __enter__(self) -> Self:
+        return self.open()
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> AsyncSupervisor:
+        await asyncio.to_thread(self.open)
+        return AsyncSupervisor(self)
+
+    async def __aexit__(self, *_exc: object) -> None:
+        await asyncio.to_thread(self.close)
+
+
+class Supervisor(Client):
+    """A system of this program's own: a supervisor and the actors under it, ended when this is closed.
+
+        with Supervisor() as supervisor:
+            counter = supervisor.start(child(Counter), name="counter")
+    """
+
+    def __init__(
+        self,
+        name: str | None = None,
+        *,
+        children: Mapping[str, Child[Any] | Tree] | None = None,
+        strategy: Strategy = "one_for_one",
+        max_restarts: int = 3,
+        max_seconds: float = 5.0,
+        backoff: Backoff | None = Backoff(),  # noqa: B008  # frozen
+        auto_shutdown: AutoShutdown = "never",
+        tree: Tree | None = None,
+        path: Sequence[str] | None = None,
+    ) -> None:
+        """Describe the system; `open()` or `with` starts it.
+
+        Args:
+            name: of the system; None: made of the program's name and pid.
+            children: started in this order, before `open()` returns.
+            strategy, max_restarts, max_seconds, backoff, auto_shutdown: as of `tree(…)`.
+            tree: the root supervisor as a whole, instead of the arguments above.
+            path: sys.path of the actors; None: this program's.
+        """
+        super().__init__(name or _default_name())
+        self._tree = tree or Tree(
+            children=dict(children or {}),
+            strategy=strategy,
+            max_restarts=max_restarts,
+            max_seconds=max_seconds,
+            backoff=backoff,
+            auto_shutdown=auto_shutdown,
+        )
+        self._sys_path = list(path) if path is not None else None
+        self._warden: subprocess.Popen[bytes] | None = None
+        self.pid = 0
+
+    def open(self) -> Self:
+        """Start the system and its children; blocks until all are ready.
+
+        Raises:
+            AlreadyRunning: a system of this name runs; with its pid.
+            StartFailed: a child could not be started; nothing is left running.
+            BootFailed: the supervisor's processes could not be started.
+        """
+        path = self._sys_path if self._sys_path is not None else sys.path
+        _refuse_clash(path)
+        self._start_warden()
+        try:
+            super().open()
+            packer = Packer(Codec())
+            try:
+                plan = packer.pack_tree(self.name, self._tree)
+                absolute = [os.path.abspath(entry) for entry in path]
+                self._request(control.Boot(tree=plan, path=absolute, argv=sys.argv), packer.fds)
+            finally:
+                packer.close()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def close(self) -> None:
+        """Stop all actors in reverse order, then the supervisor; returns when nothing is left."""
+        if self._opened and self._warden is not None:
+            try:
+                self._request(control.Stop(path=""))
+            except SystemGone:  # it ended by itself
+                pass
+        super().close()
+        if self._warden is not None:
+            self._warden.wait()
+            self._warden = None
+
+    def _start_warden(self) -> None:
+        read, write = os.pipe2(os.O_CLOEXEC)
+        try:
+            self._warden = subprocess.Popen(  # noqa: S603  # our own interpreter and module
+                [
+                    sys.executable,
+                    *subprocess._args_from_interpreter_flags(),  # noqa: SLF001  # as multiprocessing's spawn does
+                    "-P",
+                    "-c",
+                    _WARDEN,
+                    str(_ROOT),
+                    self.name,
+                    str(os.getpid()),
+                    str(write),
+                ],
+                stdin=subprocess.DEVNULL,
+                pass_fds=[write],
+                start_new_session=True,
+            )
+        finally:
+            os.close(write)
+        with open(read, "rb") as report:
+            raw = report.read()
+        if not raw:
+            self._warden.wait()
+            raise BootFailed("the supervisor's process ended before it was ready")
+        boot = msgspec.json.decode(raw, type=Boot)
+        if boot.pid:
+            self.pid = boot.pid
+            return
+        self._warden.wait()
+        self._warden = None
+        raise _boot_error(boot)
+
+
+def connect(name: str) -> Client:
+    """Attach to a running system: `with connect("shop") as system`, or `.open()` and `.close()`.
+
+    Raises:
+        NoSuchSystem: none of that name runs (when opened).
+    """
+    return Client(name)
+
+
+def systems() -> list[str]:
+    """Names of the running systems of this user."""
+    return directory.systems()
+
+
+def _boot_error(boot: Boot) -> ActorError:
+    kind = getattr(errors, boot.error, None)
+    if kind is AlreadyRunning:
+        return AlreadyRunning(str(boot.args[0]), int(boot.args[1]))
+    if isinstance(kind, type) and issubclass(kind, ActorError):
+        return kind(*boot.args)
+    return BootFailed(*boot.args)
+
+
+def _default_name() -> str:
+    stem = Path(sys.argv[0]).stem if sys.argv and sys.argv[0] else ""
+    return f"{re.sub(r'[^A-Za-z0-9_-]', '_', stem)[:40].lstrip('-0123456789') or 'python'}-{os.getpid()}"
+
+
+def _refuse_clash(path: Sequence[str]) -> None:
+    """A user's own `actors` or `runtime` cannot be imported beside ours; say so instead of breaking it silently."""
+    for entry in path:
+        if Path(entry or ".").resolve() == _ROOT:
+            continue
+        for name in ("actors", "runtime"):
+            for candidate in (Path(entry or ".") / f"{name}.py", Path(entry or ".") / name / "__init__.py"):
+                if candidate.exists() and candidate.resolve().parent.parent != _ROOT:
+                    raise BootFailed(f"{candidate}: rename it: Understudy's own package is called {name}")
+
+

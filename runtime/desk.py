@@ -1,0 +1,359 @@
+"""The desk: the supervisor's side of the control socket. Reads requests by their schema, answers them.
+
+DE-1  Only this uid: the directory is 0700, the socket 0600, and SO_PEERCRED is asked.
+DE-2  What does not fit the schema closes the connection. Nothing here imports, evaluates or unpickles anything.
+DE-3  A connection that does not read its answers holds up nobody.
+"""
+
+import asyncio
+import contextlib
+import os
+import socket
+import struct
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import msgspec
+
+from actors.errors import ActorError, ActorStopped, NotFound, StartCycle
+from runtime.callers import Callers
+from runtime.overview import overview
+from runtime.plan import unpacked, unpacked_tree
+from runtime.supervision import action
+from runtime.supervision.spec import Spec, SupervisorSpec, joined
+from runtime.supervision.tree import Tree, count_children, find, in_order
+from runtime.troupe import Troupe
+from runtime.vault import Vault
+from runtime.watches import Watches
+from runtime.wire import control
+from runtime.wire.line import failed_of
+
+_MOST_CONNECTIONS = 8192
+_HELLO_SECONDS = 5.0
+Answered = Callable[[action.Result], None]
+
+
+class System(Protocol):
+    """What the desk needs of the supervisor behind it."""
+
+    system: str
+    tree: Tree
+    troupe: Troupe
+    callers: Callers
+    vault: Vault
+    watches: Watches
+
+    def boot(self, spec: SupervisorSpec, answered: Answered) -> None: ...
+    def start_child(self, supervisor: str, spec: Spec, answered: Answered) -> None: ...
+    def stop_child(self, path: str, answered: Answered) -> None: ...
+    def restart_child(self, path: str, answered: Answered) -> None: ...
+    def delete_child(self, path: str, answered: Answered) -> None: ...
+    def stop(self, answered: Answered | None = None) -> None: ...
+    def kill(self) -> None: ...
+
+
+class Connection:
+    """One connection: a process's line. Closed by the peer, by a fault in what it sends, or with the system."""
+
+    def __init__(self, desk: "Desk", channel: control.Channel) -> None:
+        self.desk = desk
+        self.channel = channel
+        self.replies: list[int] = []
+        self.seat = 0
+        self.is_known = False
+        self.is_closed = False
+
+    def answer(self, value: Any = None, fds: list[int] | None = None) -> None:
+        """Answer the request at hand."""
+        self._send(control.Ok(value, len(fds or ())), fds)
+
+    def refuse(self, error: ActorError) -> None:
+        """Refuse the request at hand."""
+        self._send(failed_of(error), None)
+
+    def result(self, result: action.Result, value: Any = None) -> None:
+        """Answer with what the decisions said."""
+        if isinstance(result, action.Refused):
+            self.refuse(result.error)
+        else:
+            self.answer(value)
+
+    def _send(self, message: control.Answer, fds: list[int] | None) -> None:
+        if self.is_closed:
+            return
+        try:
+            self.channel.put(control.encode(message), fds)
+        except (control.Protocol, OSError):
+            self.desk.drop(self)
+            return
+        self.desk.flush(self)
+
+
+class Desk:
+    """All connections to the control socket."""
+
+    def __init__(self, system: System, path: str) -> None:
+        self._system = system
+        self._path = path
+        self._connections: dict[int, Connection] = {}
+        self._waiting: list[Connection] = []
+
+    def open(self) -> None:
+        """Bind and listen (DE-1)."""
+        self._loop = asyncio.get_running_loop()
+        directory = os.open(os.path.dirname(self._path), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+        umask = os.umask(0o177)
+        try:
+            self._sock.bind(f"/proc/self/fd/{directory}/control")  # sun_path holds 107 bytes
+        finally:
+            os.umask(umask)
+            os.close(directory)
+        self._sock.listen(512)
+        self._loop.add_reader(self._sock.fileno(), self._on_connect)
+
+    def flush(self, connection: Connection) -> None:
+        """Send what is queued, now or when the peer reads (DE-3)."""
+        fd = connection.channel.sock.fileno()
+        try:
+            is_done = connection.channel.flush()
+        except OSError:
+            self.drop(connection)
+            return
+        if is_done:
+            self._loop.remove_writer(fd)
+        else:
+            self._loop.add_writer(fd, self.flush, connection)
+
+    def drop(self, connection: Connection) -> None:
+        """Close a connection and forget what belonged to it."""
+        if connection.is_closed:
+            return
+        connection.is_closed = True
+        fd = connection.channel.sock.fileno()
+        self._loop.remove_reader(fd)
+        self._loop.remove_writer(fd)
+        self._connections.pop(fd, None)
+        if connection in self._waiting:
+            self._waiting.remove(connection)
+        for number in connection.replies:
+            self._system.callers.close(number)
+        self._system.troupe.leave_seat(connection.seat)
+        connection.channel.close()
+
+    def wait(self, connection: Connection) -> None:
+        """It is to be told how the system ends."""
+        self._waiting.append(connection)
+
+    def tell_ending(self, ending: control.Ending) -> None:
+        """Answer those who wait for the end."""
+        for connection in list(self._waiting):
+            connection.answer(msgspec.to_builtins(ending))
+
+    def close(self) -> None:
+        """Stop listening, close all connections."""
+        self._loop.remove_reader(self._sock.fileno())
+        self._sock.close()
+        for connection in list(self._connections.values()):
+            self.drop(connection)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._path)
+
+    def _on_connect(self) -> None:
+        try:
+            sock, _ = self._sock.accept()
+        except BlockingIOError:
+            return
+        except OSError:  # EMFILE: do not spin on a connection that cannot be taken
+            self._loop.remove_reader(self._sock.fileno())
+            self._loop.call_later(0.1, self._loop.add_reader, self._sock.fileno(), self._on_connect)
+            return
+        _, uid, _ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        if uid != os.geteuid() or len(self._connections) >= _MOST_CONNECTIONS:
+            sock.close()
+            return
+        sock.setblocking(False)
+        connection = Connection(self, control.Channel(sock))
+        self._connections[sock.fileno()] = connection
+        self._loop.add_reader(sock.fileno(), self._on_readable, connection)
+        self._loop.call_later(_HELLO_SECONDS, self._expect_hello, connection)
+
+    def _expect_hello(self, connection: Connection) -> None:
+        if not connection.is_known:
+            self.drop(connection)
+
+    def _on_readable(self, connection: Connection) -> None:
+        try:
+            if not connection.channel.feed():
+                self.drop(connection)
+                return
+            while not connection.is_closed and (body := connection.channel.take()) is not None:
+                request = control.decode_request(body)
+                fds = connection.channel.take_fds()
+                try:
+                    self._handle(connection, request, fds)
+                finally:
+                    for fd in fds:
+                        os.close(fd)
+        except ActorError as exc:
+            connection.refuse(exc)
+        except BlockingIOError:
+            return
+        except (OSError, control.Protocol, msgspec.MsgspecError):  # CT-1
+            self.drop(connection)
+
+    def _handle(self, connection: Connection, request: Any, fds: list[int]) -> None:
+        if not connection.is_known and not isinstance(request, control.Hello):
+            raise control.Protocol("expected hello")
+        handler = _HANDLERS[type(request)]
+        handler(self._system, connection, request, fds)
+
+
+def _hello(system: System, connection: Connection, request: control.Hello, _fds: list[int]) -> None:
+    connection.is_known = True
+    connection.seat = connection.seat or system.troupe.take_seat()
+    welcome = control.Welcome(system.system, connection.seat)
+    connection.answer(msgspec.to_builtins(welcome), [system.troupe.board_fd])
+
+
+def _boot(system: System, connection: Connection, request: control.Boot, fds: list[int]) -> None:
+    system.troupe.set_up(request.path, request.argv)
+    system.boot(unpacked_tree(request.tree, fds), connection.result)
+
+
+def _open(system: System, connection: Connection, request: control.Open, _fds: list[int]) -> None:
+    child = find(system.tree, request.path)
+    if child is None:
+        raise NotFound(request.path, "there is no such actor")
+    if isinstance(child.spec, SupervisorSpec):
+        if not child.spec.pool:
+            raise NotFound(request.path, "it is a supervisor, not an actor")
+        node = system.tree.nodes.get(request.path)
+        paths = [joined(request.path, name) for name, _ in in_order(node)] if node is not None else []
+    else:
+        paths = [request.path]
+    boxes = [box for path in paths if (box := system.troupe.box_of(path, find(system.tree, path))) is not None]
+    if not boxes:
+        raise ActorStopped(request.path, "no", "stopped for good")
+    refuse = system.troupe.refuses(paths[0])
+    opened = control.Opened([box.directory for box in boxes], refuse)
+    connection.answer(msgspec.to_builtins(opened), [box.page_fd for box in boxes])
+
+
+def _open_replies(system: System, connection: Connection, request: control.OpenReplies, _fds: list[int]) -> None:
+    number = system.callers.open(request.nbytes)
+    connection.replies.append(number)
+    connection.answer(number)
+
+
+def _start(system: System, connection: Connection, request: control.Start, fds: list[int]) -> None:
+    _refuse_start_cycle(request.supervisor, request.starting)
+    path = joined(request.supervisor, request.child.name)
+    spec = unpacked(request.child, fds)
+    system.start_child(request.supervisor, spec, lambda result: connection.result(result, path))
+
+
+def _stop(system: System, connection: Connection, request: control.Stop, _fds: list[int]) -> None:
+    if request.path:
+        _refuse_start_cycle(request.path.rpartition(".")[0], request.starting)
+        system.stop_child(request.path, connection.result)
+    else:
+        system.stop(connection.result)
+
+
+def _restart(system: System, connection: Connection, request: control.Restart, _fds: list[int]) -> None:
+    _refuse_start_cycle(request.path.rpartition(".")[0], request.starting)
+    system.restart_child(request.path, connection.result)
+
+
+def _delete(system: System, connection: Connection, request: control.Delete, _fds: list[int]) -> None:
+    system.delete_child(request.path, connection.result)
+
+
+def _status(system: System, connection: Connection, request: control.Status, _fds: list[int]) -> None:
+    if request.path and system.tree.nodes.get(request.path) is None:
+        raise NotFound(request.path, "there is no such supervisor")
+    connection.answer(msgspec.to_builtins(overview(system.tree, system.troupe, request.path, deep=request.deep)))
+
+
+def _count(system: System, connection: Connection, request: control.Count, _fds: list[int]) -> None:
+    counts = count_children(system.tree, request.path)
+    connection.answer(
+        {
+            "specs": counts.specs,
+            "active": counts.active,
+            "supervisors": counts.supervisors,
+            "workers": counts.workers,
+        }
+    )
+
+
+def _watch(system: System, connection: Connection, request: control.Watch, _fds: list[int]) -> None:
+    change = system.watches.add if request.on else system.watches.remove
+    change(request.path, request.watcher)
+    connection.answer()
+
+
+def _wait(_system: System, connection: Connection, _request: control.Wait, _fds: list[int]) -> None:
+    connection.desk.wait(connection)
+
+
+def _kill_all(system: System, _connection: Connection, _request: control.KillAll, _fds: list[int]) -> None:
+    system.kill()
+
+
+def _make_body(system: System, connection: Connection, request: control.MakeBody, _fds: list[int]) -> None:
+    number, fd = system.vault.make_body(request.nbytes)
+    connection.answer(number, [fd])
+
+
+def _open_body(system: System, connection: Connection, request: control.OpenBody, _fds: list[int]) -> None:
+    fd = system.vault.body(request.number)
+    if fd is None:
+        raise NotFound(f"body {request.number}", "its message has ended")
+    connection.answer(None, [fd])
+
+
+def _free_body(system: System, connection: Connection, request: control.FreeBody, _fds: list[int]) -> None:
+    system.vault.free_body(request.number)
+    connection.answer()
+
+
+def _define(system: System, connection: Connection, request: control.Define, fds: list[int]) -> None:
+    if len(fds) != 1:
+        raise control.Protocol("define: expected one descriptor")
+    connection.answer(system.vault.define(request.key, fds[0]))
+
+
+def _definition(system: System, connection: Connection, request: control.Definition, _fds: list[int]) -> None:
+    fd = system.vault.definition(request.number)
+    if fd is None:
+        raise NotFound(f"definition {request.number}", "there is none")
+    connection.answer(None, [fd])
+
+
+def _refuse_start_cycle(supervisor: str, starting: str) -> None:
+    if starting and supervisor == starting.rpartition(".")[0]:
+        raise StartCycle(f"{starting} is being started by the supervisor it asks; do it after on_start")
+
+
+_HANDLERS: dict[type, Callable[[System, Connection, Any, list[int]], None]] = {
+    control.Hello: _hello,
+    control.Boot: _boot,
+    control.Open: _open,
+    control.OpenReplies: _open_replies,
+    control.Start: _start,
+    control.Stop: _stop,
+    control.Restart: _restart,
+    control.Delete: _delete,
+    control.Status: _status,
+    control.Count: _count,
+    control.Watch: _watch,
+    control.Wait: _wait,
+    control.KillAll: _kill_all,
+    control.MakeBody: _make_body,
+    control.OpenBody: _open_body,
+    control.FreeBody: _free_body,
+    control.Define: _define,
+    control.Definition: _definition,
+}

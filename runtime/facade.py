@@ -1,0 +1,86 @@
+"""The async face: the same client, awaited. Every call runs in a thread, so that no event loop waits for the supervisor."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, TypeVar, overload
+
+from actors.actor import OnRaise
+from actors.child import Child, Drain, Mailbox, RestartType, Shutdown, Tree
+from runtime.handle import Handle
+from runtime.wire.control import ChildStatus
+
+A = TypeVar("A")
+
+
+class AsyncHandle:
+    """One supervisor of a system, for code that runs in an event loop. See `Handle` for what each call does."""
+
+    def __init__(self, handle: Handle) -> None:
+        self._handle = handle
+
+    @overload
+    async def start(
+        self,
+        spec: Child[A],
+        *,
+        name: str,
+        restart: RestartType | None = None,
+        shutdown: Shutdown | None = None,
+        ready: float | None = None,
+        mailbox: Mailbox | None = None,
+        on_raise: OnRaise | None = None,
+        replicas: int | None = None,
+        significant: bool | None = None,
+        drain: Drain | None = None,
+        understudies: int | None = None,
+    ) -> A: ...
+    @overload
+    async def start(self, spec: Tree, *, name: str) -> "AsyncHandle": ...
+    async def start(self, spec: Any, *, name: str, **options: Any) -> Any:
+        """Start a child, and return when it is ready."""
+        started = await asyncio.to_thread(self._handle.start, spec, name=name, **options)
+        return AsyncHandle(started) if isinstance(started, Handle) else started
+
+    async def stop(self, path: str = "") -> None:
+        """Stop a child, or the whole supervisor."""
+        await asyncio.to_thread(self._handle.stop, path)
+
+    async def restart(self, path: str) -> None:
+        """Stop a child and start it again; its queue is kept."""
+        await asyncio.to_thread(self._handle.restart, path)
+
+    async def delete(self, path: str) -> None:
+        """Forget the specification of a stopped child."""
+        await asyncio.to_thread(self._handle.delete, path)
+
+    async def children(self, path: str = "") -> list[ChildStatus]:
+        """The children, in start order."""
+        return await asyncio.to_thread(self._handle.children, path)
+
+    async def status(self) -> list[ChildStatus]:
+        """Everything below, depth first."""
+        return await asyncio.to_thread(self._handle.status)
+
+    async def count(self) -> Mapping[str, int]:
+        """How many children: specs, active, supervisors, workers."""
+        return await asyncio.to_thread(self._handle.count)
+
+    @overload
+    def ref(self, path: str) -> Any: ...
+    @overload
+    def ref(self, path: str, actor: type[A]) -> A: ...
+    def ref(self, path: str, actor: type[Any] | None = None) -> Any:
+        """A reference to the actor at path; typed and checked when its class is given."""
+        return self._handle.ref(path) if actor is None else self._handle.ref(path, actor)
+
+    def __getitem__(self, path: str) -> Any:
+        """An untyped reference to the actor at path."""
+        return self._handle[path]
+
+    def at(self, path: str) -> "AsyncHandle":
+        """The async handle of the supervisor at path."""
+        return AsyncHandle(self._handle.at(path))
+
+
+class AsyncSupervisor(AsyncHandle):
+    """What `async with Supervisor() as supervisor` gives."""

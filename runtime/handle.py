@@ -1,0 +1,155 @@
+"""Handles: the sync face of one supervisor of a running system, over a process's lines. No state of its own.
+
+`Supervisor` and `connect(…)` are handles of the root; `supervisors["payments"]` and `context.supervisor` of others.
+Every call blocks for the supervisor's answer: a start until the child is ready, a stop until it is reaped.
+"""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar, overload
+
+import msgspec
+
+from actors.actor import OnRaise
+from actors.child import Child, Drain, Mailbox, RestartType, Shutdown, Tree
+from actors.errors import BlockingCall
+from actors.ref import Ref
+from runtime.channel import current_loop
+from runtime.endpoint import Endpoint
+from runtime.plan import Packer
+from runtime.wire import control
+from runtime.wire.codec import Codec
+from runtime.wire.control import ChildStatus
+
+A = TypeVar("A")
+
+
+class Handle:
+    """One supervisor of a system, seen from a process attached to that system."""
+
+    def __init__(self, endpoint: Endpoint, path: str = "", starting: str = "") -> None:
+        """Address the supervisor at path.
+
+        Args:
+            endpoint: of this process.
+            path: dotted; "" is the root.
+            starting: path of the actor whose start this code is part of, else "".
+        """
+        self._endpoint = endpoint
+        self._path = path
+        self._starting = starting
+
+    @overload
+    def start(
+        self,
+        spec: Child[A],
+        *,
+        name: str,
+        restart: RestartType | None = None,
+        shutdown: Shutdown | None = None,
+        ready: float | None = None,
+        mailbox: Mailbox | None = None,
+        on_raise: OnRaise | None = None,
+        replicas: int | None = None,
+        significant: bool | None = None,
+        drain: Drain | None = None,
+        understudies: int | None = None,
+    ) -> A: ...
+    @overload
+    def start(self, spec: Tree, *, name: str) -> "Handle": ...
+    def start(self, spec: Child[Any] | Tree, *, name: str, **options: Any) -> Any:
+        """Start a child, and block until it is ready.
+
+        Args:
+            spec: `child(…)`, `tree(…)` or `dynamic(…)`.
+            name: unique among its siblings.
+            options: as of `Child.options`.
+        Returns:
+            A reference to the actor, typed as its class; of a nested supervisor its handle.
+        Raises:
+            StartFailed: with the certificate of the start that failed.
+            AlreadyStarted, AlreadyPresent: the name is taken.
+            BadSpec: a name or an option that cannot be.
+            Unencodable: a constructor argument that cannot be sent.
+            StartCycle: called by an actor that is itself being started by this supervisor.
+        """
+        if isinstance(spec, Child) and options:
+            spec = spec.options(**options)
+        packer = Packer(Codec())
+        try:
+            plan = packer.pack(name, spec)
+            path, _ = self._request(control.Start(supervisor=self._path, child=plan, starting=self._starting), packer.fds)
+        finally:
+            packer.close()
+        if isinstance(spec, Tree):
+            return Handle(self._endpoint, path, self._starting)
+        return Ref(self._endpoint, path, spec.actor if isinstance(spec.actor, type) else None)
+
+    def stop(self, path: str = "") -> None:
+        """Stop a child, or this whole supervisor: in reverse order, each within its `shutdown`; returns when reaped."""
+        self._request(control.Stop(path=self._joined(path), starting=self._starting))
+
+    def restart(self, path: str) -> None:
+        """Stop a child and start it again; its queue is kept. Returns when it is ready."""
+        self._request(control.Restart(path=self._joined(path), starting=self._starting))
+
+    def delete(self, path: str) -> None:
+        """Forget the specification of a child that is stopped."""
+        self._request(control.Delete(path=self._joined(path)))
+
+    def children(self, path: str = "") -> list[ChildStatus]:
+        """The children of this supervisor, or of the one below it at path, in start order."""
+        return self._status(path, deep=False)
+
+    def status(self) -> list[ChildStatus]:
+        """Everything below this supervisor, depth first."""
+        return self._status("", deep=True)
+
+    def count(self) -> Mapping[str, int]:
+        """How many children: specs, active, supervisors, workers (OTP's count_children)."""
+        value, _ = self._request(control.Count(path=self._path))
+        return dict(value)
+
+    @overload
+    def ref(self, path: str) -> Any: ...
+    @overload
+    def ref(self, path: str, actor: type[A]) -> A: ...
+    def ref(self, path: str, actor: type[Any] | None = None) -> Any:
+        """A reference to the actor at path below this supervisor; typed and checked when its class is given."""
+        return Ref(self._endpoint, self._joined(path), actor)
+
+    def __getitem__(self, path: str) -> Any:
+        """An untyped reference to the actor at path."""
+        return self.ref(path)
+
+    @property
+    def supervisors(self) -> "Supervisors":
+        """Handles of nested supervisors by path: `supervisors["payments"]`."""
+        return Supervisors(self)
+
+    def at(self, path: str) -> "Handle":
+        """The handle of the supervisor at path below this one."""
+        return Handle(self._endpoint, self._joined(path), self._starting)
+
+    def _status(self, path: str, *, deep: bool) -> list[ChildStatus]:
+        value, _ = self._request(control.Status(path=self._joined(path), deep=deep))
+        return msgspec.convert(value, list[ChildStatus])
+
+    def _request(self, message: Any, fds: list[int] | None = None) -> tuple[Any, list[int]]:
+        if current_loop() is not None:
+            raise BlockingCall("this call would block the running event loop; use `async with` and await it")
+        return self._endpoint.lines.request(message, fds)
+
+    def _joined(self, path: str) -> str:
+        return f"{self._path}.{path}" if self._path and path else self._path or path
+
+
+class Supervisors:
+    """Nested supervisors by path."""
+
+    __slots__ = ("_handle",)
+
+    def __init__(self, handle: Handle) -> None:
+        self._handle = handle
+
+    def __getitem__(self, path: str) -> Handle:
+        return self._handle.at(path)

@@ -1,0 +1,233 @@
+"""The host: main of an actor process, and the `Machine` of the actor that lives in it.
+
+    launched → page, journal, inbox → the class, its arguments → __init__ → on_start → ready
+             → THE loop (actors.loop) → on_stop → exit code 0
+    anything that raises on the way: its traceback becomes the page's last words, exit code 1
+
+HO-1  An actor with only `def` handlers and hooks is driven by one `send(None)`; any `async def`: by asyncio.
+HO-2  A child that is forked in a handler and would return into the loop ends instead: the mailbox is not its.
+HO-3  Nothing is sent to become ready but one frame on the supervisor's event pipe.
+"""
+
+import asyncio
+import atexit
+import faulthandler
+import inspect
+import os
+import traceback
+from collections.abc import Coroutine
+from typing import Any
+
+import msgspec
+
+from actors.actor import Actor, Down
+from actors.certificate import DeathCertificate
+from actors.context import Context
+from actors.interfaces import attach
+from actors.loop import Part, call_hook, part_of, run
+from actors.message import BoundMessage, MessageEntry, messages_of
+from actors.ref import Ref
+from runtime.actorlog import logger
+from runtime.endpoint import Endpoint
+from runtime.handle import Handle
+from runtime.mailbox.inbox import AsyncInbox, BlockingInbox, Inbox
+from runtime.mailbox.page import LAST_WORDS_AT, Page
+from runtime.mailbox.patience import Board, Patience
+from runtime.mailbox.replies import Replies
+from runtime.politeloop import polite_loop
+from runtime.process import prctl
+from runtime.process.order import Launch, ready_line
+from runtime.process.zygote import constructor_part, reset_signals
+from runtime.wire.control import Watch
+from runtime.wire.line import Lines
+from runtime.wire.placeholder import RefTo
+
+_HOOKS = ("on_start", "on_stop", "on_down", "on_error")
+_REPLY_FIFO_BYTES = 4096
+DOWN = "on_down"
+
+
+class Host:
+    """The `Backstage` of one actor: its endpoint, its log, its supervisor."""
+
+    def __init__(self, launch: Launch, page: Page, board: Board) -> None:
+        self._launch = launch
+        self._page = page
+        self.board = board
+        lines = Lines(launch.directory, launch.system)
+        self.endpoint = Endpoint(
+            launch.directory, launch.system, lines, board, own=launch.address, fifo_bytes=_REPLY_FIFO_BYTES
+        )
+        self.log = logger(launch.path, launch.incarnation, page)
+        self._is_starting = True
+
+    @property
+    def system(self) -> str:
+        """Name of the system."""
+        return self._launch.system
+
+    @property
+    def supervisor(self) -> Handle:
+        """A handle of the supervisor this actor lives under."""
+        parent = self._launch.address.rpartition(".")[0]
+        return Handle(self.endpoint, parent, self._launch.path if self._is_starting else "")
+
+    def now_ns(self) -> int:
+        """CLOCK_MONOTONIC."""
+        return self.endpoint.now_ns()
+
+    def bind(self, path: str, name: str, entry: MessageEntry | None) -> BoundMessage[Any, Any]:
+        """See `actors.interfaces.Machine.bind`."""
+        return self.endpoint.bind(path, name, entry)
+
+    def watch(self, path: str) -> None:
+        """See `actors.interfaces.Backstage.watch`."""
+        self.endpoint.lines.request(Watch(path=path, watcher=self._launch.path, on=True))
+
+    def unwatch(self, path: str) -> None:
+        """See `actors.interfaces.Backstage.unwatch`."""
+        self.endpoint.lines.request(Watch(path=path, watcher=self._launch.path, on=False))
+
+    def tell_ready(self) -> None:
+        """Say that the actor is ready (HO-3)."""
+        self._is_starting = False
+        os.write(self._launch.events, ready_line(self._launch.path, self._launch.incarnation))
+
+
+def play(launch: Launch, page_fd: int, payload_fd: int, board_fd: int) -> int:
+    """Be the actor until its end; returns the exit code. Called in a fresh fork of the zygote."""
+    reset_signals()
+    prctl.set_name(launch.path.rpartition(".")[2])
+    page = Page(page_fd)
+    faulthandler.enable(file=_last_words_file(page_fd), all_threads=True)
+    host = Host(launch, page, Board(board_fd, launch.seat))
+    attach(host)
+    try:
+        actor_class, args, kwargs = host.endpoint.codec.decode_constructor(constructor_part(payload_fd))
+        os.close(payload_fd)
+        args = tuple(_resolved(value, host) for value in args)
+        kwargs = {key: _resolved(value, host) for key, value in kwargs.items()}
+        entries = list(messages_of(actor_class).values())
+        page.publish(entries)
+        life = _Life(host, launch, page, actor_class, entries)
+        _drive(life, args, kwargs, is_async=_is_async(actor_class))
+    except Exception:  # noqa: BLE001  # whatever the user's code raised is the death certificate's
+        page.say(traceback.format_exc())
+        return 1
+    except (SystemExit, KeyboardInterrupt):
+        page.say(traceback.format_exc())
+        raise
+    finally:
+        _run_exit_functions()
+    return 0
+
+
+class _Life:
+    """One incarnation, from constructor to on_stop."""
+
+    def __init__(
+        self, host: Host, launch: Launch, page: Page, actor_class: type[Actor], entries: list[MessageEntry]
+    ) -> None:
+        self.host = host
+        self.launch = launch
+        self.page = page
+        self.actor_class = actor_class
+        self.table = {entry.name: (n, entry.options.retry) for n, entry in enumerate(entries, 1)}
+        self.context = Context(host, actor_class, launch.path, launch.incarnation)
+
+    async def play(self, inbox: Inbox, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Construct the actor, say that it is ready, run the loop, stop in order."""
+        actor = self.actor_class.__new__(self.actor_class)
+        actor.__dict__["_understudy_context"] = self.context
+        actor.__init__(*args, **kwargs)  # type: ignore[misc]  # the context had to be there before it
+        await call_hook(actor.on_start)
+        part = self._part(actor)
+        self.host.tell_ready()
+        reason = await run(part, inbox)
+        try:
+            await call_hook(actor.on_stop, reason)
+        except Exception:  # noqa: BLE001  # the exit goes on
+            self.context.log.exception("on_stop failed")
+
+    def inbox(self, kind: type[Inbox], **more: Any) -> Inbox:
+        """The mailbox's receiving end, with what an earlier incarnation left."""
+        endpoint = self.host.endpoint
+        replies = Replies(f"{self.launch.directory}/replies", self.page.words, endpoint.codec, endpoint.bodies.put)
+        inbox = kind(
+            self.page,
+            f"{self.launch.directory}/{self.launch.mailbox}",
+            endpoint.codec,
+            replies,
+            self.table,
+            endpoint.bodies.take,
+            self._redelivered,
+            **more,
+        )
+        os.register_at_fork(after_in_child=inbox.disown)  # HO-2
+        return inbox
+
+    def _part(self, actor: Actor) -> Part:
+        crash = self.launch.crash_on_raise
+        if crash is None:
+            crash = self.actor_class.__on_raise__ == "crash"
+
+        def on_down(path: str, reason: str, certificate: bytes | None) -> Any:
+            plain = None if certificate is None else msgspec.msgpack.decode(certificate)
+            return actor.on_down(Down(path, reason, plain and DeathCertificate.from_dict(plain)))
+
+        part = part_of(actor, self.context, crash_on_raise=crash)
+        part.handlers[DOWN] = on_down
+        if inspect.iscoroutinefunction(actor.on_down):
+            part.asynchronous.add(DOWN)
+        return part
+
+    def _redelivered(self, value: bool) -> None:  # noqa: FBT001  # a callback's value
+        self.context.redelivered = value
+
+
+def _drive(life: _Life, args: tuple[Any, ...], kwargs: dict[str, Any], *, is_async: bool) -> None:
+    """Run the life to its end (HO-1)."""
+    if is_async:
+        with asyncio.Runner(loop_factory=lambda: polite_loop(life.host.board)) as runner:
+            runner.run(life.play(life.inbox(AsyncInbox), args, kwargs))
+    else:
+        _run_blocking(life.play(life.inbox(BlockingInbox, patience=Patience(life.host.board)), args, kwargs))
+
+
+def _run_blocking(coroutine: Coroutine[Any, Any, None]) -> None:
+    try:
+        coroutine.send(None)
+    except StopIteration:
+        return
+    raise RuntimeError("an actor without `async def` suspended its loop")
+
+
+def _is_async(actor_class: type[Actor]) -> bool:
+    hooks = (getattr(actor_class, name) for name in _HOOKS)
+    is_async = any(entry.is_async for entry in messages_of(actor_class).values())
+    return is_async or any(inspect.iscoroutinefunction(hook) for hook in hooks)
+
+
+def _resolved(value: Any, host: Host) -> Any:
+    """Constructor arguments from a file, with references where it has `{"$ref" = …}`."""
+    if isinstance(value, RefTo):
+        return Ref(host, value.path)
+    if type(value) is list:
+        return [_resolved(item, host) for item in value]
+    if type(value) is dict:
+        return {key: _resolved(item, host) for key, item in value.items()}
+    return value
+
+
+def _last_words_file(page_fd: int) -> int:
+    """A descriptor of the page that writes at the last words; the page cannot grow, so a long stack is cut."""
+    fd = os.open(f"/proc/self/fd/{page_fd}", os.O_RDWR | os.O_CLOEXEC)
+    os.lseek(fd, LAST_WORDS_AT, os.SEEK_SET)
+    return fd
+
+
+def _run_exit_functions() -> None:
+    try:
+        atexit._run_exitfuncs()  # noqa: SLF001  # a fork ends by os._exit, as multiprocessing's do; it calls this too
+    except Exception:  # noqa: BLE001  # the last of them; it was printed
+        traceback.print_exc()

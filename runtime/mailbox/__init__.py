@@ -1,0 +1,1 @@
+"""The mailbox: a FIFO and a page."""

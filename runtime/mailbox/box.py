@@ -1,0 +1,133 @@
+"""The supervisor's side of a mailbox: it makes it, holds it through every incarnation, answers for the dead, closes it.
+
+BX-1  Held from the first start of a name until nothing will restart it: messages wait in it meanwhile.
+BX-2  After a death the journal tells what had been started: those askers are told at once. A message with a retry left
+      stays for the next incarnation.
+BX-3  Closing: the life word first, then drain, answer, unlink. A sender that wrote in between sees the word after its
+      write.
+"""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from runtime.mailbox import fifo, page
+from runtime.mailbox.journal import is_started, mark_done, unfinished
+from runtime.mailbox.page import Page
+from runtime.wire.frame import LARGE, Header, tell, walk
+
+_WAKE_UP = tell(0, b"")
+URGENT_BYTES = 4096
+
+Ended = Callable[[Header, bool], None]
+"""Called for each message that ends here: its header, and whether its handler had begun."""
+
+
+class Box:
+    """One mailbox, held. Owns the FIFOs, the page's memfd and the directory.
+
+    Attributes:
+        directory: of the mailbox, below the runtime directory.
+        page_fd: handed out to senders.
+    """
+
+    def __init__(self, root: str, directory: str, nbytes: int) -> None:
+        """Make the directory, both FIFOs and the page.
+
+        Raises:
+            OSError: no memory, no descriptors, no inodes; nothing is left half-made.
+        """
+        self.directory = directory
+        self._path = f"{root}/{directory}"
+        Path(self._path).mkdir(mode=0o700, parents=True, exist_ok=True)
+        with contextlib.ExitStack() as undo:
+            undo.callback(shutil.rmtree, self._path, ignore_errors=True)
+            self._mailbox, self.mailbox_bytes = fifo.create(f"{self._path}/mailbox", nbytes)
+            undo.callback(os.close, self._mailbox)
+            self._urgent, _ = fifo.create(f"{self._path}/urgent", URGENT_BYTES)
+            undo.callback(os.close, self._urgent)
+            self.page_fd = page.create(self.mailbox_bytes)
+            undo.callback(os.close, self.page_fd)
+            self.page = Page(self.page_fd)
+            undo.pop_all()
+        self.words = self.page.words
+        self.words[page.MAILBOX_BYTES] = self.mailbox_bytes
+
+    def set_life(self, life: int) -> None:
+        """Say how the actor is: `page.STARTING`, READY, RESTARTING."""
+        self.words[page.LIFE] = life
+
+    def set_control(self, control: int) -> None:
+        """Say what is wanted of the actor, and wake it."""
+        self.words[page.CONTROL] = control
+        if control != page.RUN:
+            with contextlib.suppress(BlockingIOError):  # full: it is awake already
+                os.write(self._urgent, _WAKE_UP)
+
+    def deliver(self, raw: bytes) -> bool:
+        """Write a frame of the supervisor's own to the second lane; False when there is no room."""
+        try:
+            os.write(self._urgent, raw)
+        except BlockingIOError:
+            return False
+        self.words[page.URGENT] = 1
+        return True
+
+    def queued_bytes(self) -> int:
+        """Bytes waiting: in the kernel, and read but not handled."""
+        in_hand = self.words[page.IN_HAND] & ~page.URGENT_LANE
+        journal = max(0, self.words[page.EXTENT] - in_hand + 1) if in_hand else 0
+        return fifo.queued_bytes(self._mailbox) + journal
+
+    def in_hand(self) -> Header | None:
+        """The message that was being handled, by the page's word."""
+        word = self.words[page.IN_HAND]
+        if not word:
+            return None
+        area = self.page.urgent_journal if word & page.URGENT_LANE else self.page.journal
+        at = (word & ~page.URGENT_LANE) - 1
+        headers = walk(area, at, len(area)) if 0 <= at < len(area) else []
+        return headers[0] if headers else None
+
+    def bury(self, ended: Ended) -> None:
+        """After a death: end what had been started and may not be run again (BX-2)."""
+        for area in (self.page.urgent_journal, self.page.journal):
+            for header in unfinished(area):
+                if is_started(header) and header.state > header.retry:
+                    ended(header, True)
+                    mark_done(area, header)
+        self.words[page.IN_HAND] = 0
+
+    def close(self, ended: Ended) -> None:
+        """End the mailbox (BX-3); every message left in it is handed to ended()."""
+        self.words[page.LIFE] = page.CLOSED
+        for area in (self.page.urgent_journal, self.page.journal):
+            for header in unfinished(area):
+                ended(header, is_started(header))
+                mark_done(area, header)
+        for fd in (self._urgent, self._mailbox):
+            raw = memoryview(fifo.drain(fd))
+            for header in walk(raw, 0, len(raw)):
+                if header.is_ask or header.flags & LARGE or header.length > len(_WAKE_UP):
+                    ended(header, False)
+        self.discard()
+
+    def discard(self) -> None:
+        """Let go of everything, names included. The directory stays while it holds other mailboxes."""
+        self.words[page.LIFE] = page.CLOSED
+        for name in ("mailbox", "urgent"):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(f"{self._path}/{name}")
+        with contextlib.suppress(OSError):
+            os.rmdir(self._path)
+        for fd in (self._mailbox, self._urgent, self.page_fd):
+            os.close(fd)
+        self.page.close()
+
+
+def directory_of(path: str) -> str:
+    """Where the mailbox of an actor is, below the runtime directory: laid out as the tree is."""
+    return "children/" + path.replace(".", "/children/")
+

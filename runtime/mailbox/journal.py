@@ -1,0 +1,71 @@
+"""The journal: where an actor reads its mailbox to, so that a crash loses nothing that was queued.
+
+A read goes straight into the journal (`readv` into the map), only when all of it has been handled and with room for
+the whole FIFO: so every read returns whole frames, and what left the kernel is in the page, kill -9 or not.
+
+JO-1  Before a read the last extent is zeroed, its first length first: recovery never sees half of an old frame, and a
+      kill in between leaves what recovery reads as empty.
+JO-2  A frame's state is stored before its payload is touched, decoding included.
+JO-3  Recovery walks whole frames to the first length that is none and zeroes what lies behind.
+"""
+
+import os
+
+from runtime.wire.frame import DONE, QUEUED, STATE_AT, Header, walk
+
+_ZEROS = bytes(1 << 16)
+
+
+class Journal:
+    """One lane's journal in a page, for the actor that owns it.
+
+    Attributes:
+        data: the frames; written by `fill`, frame states stored into it by the actor.
+        extent: bytes of whole frames in data.
+    """
+
+    __slots__ = ("_iov", "data", "extent")
+
+    def __init__(self, area: memoryview) -> None:
+        """Lay the journal over its area of the page, as large as its FIFO."""
+        self.data = area
+        self._iov = [area]
+        self.extent = 0
+
+    def recover(self) -> int:
+        """Take over what an earlier incarnation left (JO-3); returns the number of frames still to be handled."""
+        headers = walk(self.data, 0, len(self.data))
+        end = headers[-1].offset + headers[-1].length if headers else 0
+        self.data[end:] = bytes(len(self.data) - end)
+        self.extent = end
+        return sum(1 for header in headers if header.state < DONE)
+
+    def fill(self, fd: int) -> bool:
+        """Read what the FIFO holds, at once; everything in the journal has been handled. False: it holds nothing."""
+        extent = self.extent
+        if extent:
+            data = self.data
+            data[0:4] = _ZEROS[:4]  # JO-1
+            data[4:extent] = _ZEROS[: extent - 4] if extent <= len(_ZEROS) else bytes(extent - 4)
+            self.extent = 0
+        try:
+            count = os.readv(fd, self._iov)
+        except BlockingIOError:
+            return False
+        self.extent = count
+        return count > 0
+
+
+def unfinished(area: memoryview) -> list[Header]:
+    """The frames of a dead actor's journal that are queued or were started, in order. For the supervisor."""
+    return [header for header in walk(area, 0, len(area)) if header.state < DONE]
+
+
+def mark_done(area: memoryview, header: Header) -> None:
+    """End a frame of a dead actor's journal: its asker has been told."""
+    area[header.offset + STATE_AT] = DONE
+
+
+def is_started(header: Header) -> bool:
+    """Its handler may have begun (JO-2)."""
+    return QUEUED < header.state < DONE

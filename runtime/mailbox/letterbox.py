@@ -1,0 +1,117 @@
+"""The sending end of one process's mailbox: its FIFO and the page that tells how its actor is.
+
+LB-1  The life word is looked at before and after a write: a message written to a mailbox that was just closed would
+      vanish with it otherwise.
+"""
+
+import os
+import select
+from time import monotonic_ns
+
+from actors.errors import Delivered
+from runtime.mailbox import fifo
+from runtime.mailbox.page import CLOSED, EXTENT, IN_HAND, LIFE, READY, URGENT, Page
+from runtime.wire.frame import DONE, QUEUED, walk
+
+
+_NOT_READY, _CLOSED = 1 << 40, 1 << 41
+
+
+class Letterbox:
+    """Where one sender drops frames for one actor process. Owns the FIFO's write end and its mapping of the page."""
+
+    __slots__ = ("_directory", "_urgent", "fd", "page", "refuse", "words")
+
+    def __init__(self, directory: str, page_fd: int, *, refuse: bool) -> None:
+        """Open the FIFO below directory.
+
+        Args:
+            directory: of the mailbox.
+            page_fd: the page's memfd; stays the caller's.
+            refuse: a full mailbox refuses at once.
+        Raises:
+            FileNotFoundError: the mailbox was just closed.
+        """
+        self.fd = fifo.open_write(f"{directory}/mailbox")
+        self._directory = directory
+        self._urgent: int | None = None
+        self.page = Page(page_fd)
+        self.words = self.page.words
+        self.refuse = refuse
+
+    def post(self, raw: bytes) -> bool:
+        """Write one frame, at once. False when there is no room.
+
+        Raises:
+            BrokenPipeError: nobody holds this mailbox any more, or it was closed meanwhile (LB-1).
+        """
+        if self.words[LIFE] == CLOSED:
+            raise BrokenPipeError
+        try:
+            os.write(self.fd, raw)
+        except BlockingIOError:
+            return False
+        if self.words[LIFE] == CLOSED:
+            raise BrokenPipeError
+        return True
+
+    def post_urgent(self, raw: bytes) -> bool:
+        """Write one frame to the second lane, at once. False when there is no room."""
+        fd = self.lane_fd(urgent=True)
+        if self.words[LIFE] == CLOSED:
+            raise BrokenPipeError
+        try:
+            os.write(fd, raw)
+        except BlockingIOError:
+            return False
+        self.words[URGENT] = 1
+        if self.words[LIFE] == CLOSED:
+            raise BrokenPipeError
+        return True
+
+    def lane_fd(self, *, urgent: bool) -> int:
+        """The write end of one of the two FIFOs; the second lane's is opened on first use."""
+        if not urgent:
+            return self.fd
+        if self._urgent is None:
+            try:
+                self._urgent = fifo.open_write(f"{self._directory}/urgent")
+            except FileNotFoundError as exc:
+                raise BrokenPipeError from exc
+        return self._urgent
+
+    def wait_for_room(self, until_ns: int, *, urgent: bool = False) -> bool:
+        """Block until the FIFO has a free page, which holds a frame of any size; False once until_ns has passed."""
+        poll = select.poll()
+        poll.register(self.lane_fd(urgent=urgent), select.POLLOUT)
+        left_ms = None if not until_ns else (until_ns - monotonic_ns()) / 1e6
+        if left_ms is not None and left_ms <= 0:
+            return False
+        return bool(poll.poll(left_ms))
+
+    def load(self) -> int:
+        """How much waits here, in bytes, for routing; one that is not ready comes last, a closed one after that."""
+        words = self.words
+        life = words[LIFE]
+        in_hand = words[IN_HAND]
+        waiting = fifo.queued_bytes(self.fd) + (words[EXTENT] - in_hand + 2 if in_hand else 0)
+        return waiting if life == READY else waiting + (_CLOSED if life == CLOSED else _NOT_READY)
+
+    def verdict(self, ask_id: int, reply_to: int) -> Delivered:
+        """What became of an ask whose deadline has passed, as far as the journal tells.
+
+        "no" only of a frame that is queued there: its deadline has passed, so it will be dropped unexecuted.
+        """
+        for area in (self.page.journal, self.page.urgent_journal):
+            for header in walk(area, 0, len(area)):
+                if header.ask_id == ask_id and header.reply_to == reply_to:
+                    if area[header.offset + 4] == QUEUED:
+                        return "no"
+                    return "done" if header.state >= DONE else "started"
+        return "unknown"
+
+    def __del__(self) -> None:
+        """Close both FIFOs, once the last user has let go; the mapping goes with the page object."""
+        os.close(self.fd)
+        if self._urgent is not None:
+            os.close(self._urgent)

@@ -1,0 +1,163 @@
+"""The page of an actor: shared memory (a memfd) that the supervisor makes and that outlives every incarnation.
+
+    0        header: 64 words of 8 bytes, see the WORD_… offsets below; the life word is the supervisor's alone
+    4096     message table, msgpack: 16 KiB
+    20480    last words: traceback of a crash or a failed start, native stack: 16 KiB
+    36864    log: the last lines the actor logged, a ring of 8 KiB
+    45056    journal of the urgent lane: 4 KiB
+    49152…   journal of the mailbox: the real size of the FIFO
+
+Who writes: life, control and incarnation the supervisor; `urgent` whoever sends an urgent message; the rest the actor.
+Who reads: everybody who was handed the memfd. Nothing is ever sent to learn an actor's status, so it can be read of one
+that hangs.
+
+PG-1  Words are stored through `memoryview.cast("Q")`: one aligned 8-byte store. `struct.pack_into` zeroes first.
+PG-2  The memory is allocated at creation (`posix_fallocate`) and sealed against shrinking: no SIGBUS.
+"""
+
+import mmap
+import os
+
+import msgpack
+
+from actors.message import MessageEntry, MessageOptions
+from runtime.memory.seal import allocated
+
+LIFE = 0
+INCARNATION = 1
+CONTROL = 2  # what the supervisor wants: see RUN, STOP, …
+URGENT = 3  # nonzero: the second lane may hold something
+HANDLED = 4
+FAILED = 5
+EXPIRED = 6
+BUSY_NS = 7
+IN_HAND = 8  # offset + 1 of the frame being handled in its journal (| URGENT_LANE), 0 when idle
+SINCE_NS = 9  # when it was taken
+DROPPED = 10  # replies that could not be delivered
+MAILBOX_BYTES = 11  # F_GETPIPE_SZ of the mailbox
+EXTENT = 12  # bytes in the journal
+LOG_AT = 13  # bytes ever written to the log ring
+LAST_WORDS = 14  # bytes of last words
+TABLE = 15  # bytes of the message table
+
+STARTING, READY, RESTARTING, CLOSED = 1, 2, 3, 4  # life
+RUN, STOP_FINISH, STOP_DISCARD = 0, 1, 2  # control
+URGENT_LANE = 1 << 62
+
+TABLE_AT = 4096
+TABLE_SIZE = 16384
+LAST_WORDS_AT = TABLE_AT + TABLE_SIZE
+LAST_WORDS_SIZE = 16384
+LOG_RING_AT = LAST_WORDS_AT + LAST_WORDS_SIZE
+LOG_RING_SIZE = 8192
+URGENT_JOURNAL_AT = LOG_RING_AT + LOG_RING_SIZE
+URGENT_JOURNAL_SIZE = 4096
+JOURNAL_AT = URGENT_JOURNAL_AT + URGENT_JOURNAL_SIZE
+
+
+class Page:
+    """One mapping of a page. The supervisor, the actor and every sender have one each; `close` unmaps it."""
+
+    __slots__ = ("_map", "view", "words")
+
+    def __init__(self, fd: int) -> None:
+        """Map the memfd; fd stays the caller's to close."""
+        self._map = mmap.mmap(fd, os.fstat(fd).st_size)
+        self._map.madvise(mmap.MADV_DONTFORK)  # a child forked in a handler must not touch the journal
+        self.view = memoryview(self._map)
+        self.words = self.view[:512].cast("Q")
+
+    @property
+    def journal(self) -> memoryview:
+        """The mailbox's journal."""
+        return self.view[JOURNAL_AT:]
+
+    @property
+    def urgent_journal(self) -> memoryview:
+        """The second lane's journal."""
+        return self.view[URGENT_JOURNAL_AT : URGENT_JOURNAL_AT + URGENT_JOURNAL_SIZE]
+
+    def publish(self, entries: list[MessageEntry]) -> None:
+        """Write the message table; it stays until the next incarnation publishes its own.
+
+        Raises:
+            ValueError: it does not fit, even with its signatures left out.
+        """
+        raw = _pack_table(entries, signatures=True)
+        if len(raw) > TABLE_SIZE:
+            raw = _pack_table(entries, signatures=False)
+        if len(raw) > TABLE_SIZE:
+            raise ValueError(f"message table: expected at most {TABLE_SIZE} bytes, got {len(raw)}")
+        self.view[TABLE_AT : TABLE_AT + len(raw)] = raw
+        self.words[TABLE] = len(raw)
+
+    def table(self) -> dict[str, MessageEntry]:
+        """The message table as published; empty before the first start."""
+        size = self.words[TABLE]
+        if not 0 < size <= TABLE_SIZE:
+            return {}
+        rows = msgpack.unpackb(self.view[TABLE_AT : TABLE_AT + size])
+        return {name: MessageEntry(name, is_async, MessageOptions(*options), text) for name, is_async, options, text in rows}
+
+    def say(self, last_words: str) -> None:
+        """Leave a traceback for the death certificate; its end is kept when it is too long."""
+        raw = last_words.encode(errors="replace")[-LAST_WORDS_SIZE:]
+        self.view[LAST_WORDS_AT : LAST_WORDS_AT + len(raw)] = raw
+        self.words[LAST_WORDS] = len(raw)
+
+    def last_words(self) -> str:
+        """What `say` left, or what faulthandler wrote there (it knows no count: up to the first NUL)."""
+        size = min(self.words[LAST_WORDS], LAST_WORDS_SIZE)
+        raw = bytes(self.view[LAST_WORDS_AT : LAST_WORDS_AT + (size or LAST_WORDS_SIZE)])
+        return raw.split(b"\0", 1)[0].decode(errors="replace")
+
+    def forget_last_words(self) -> None:
+        """Make room for those of the next incarnation."""
+        self.view[LAST_WORDS_AT : LAST_WORDS_AT + LAST_WORDS_SIZE] = bytes(LAST_WORDS_SIZE)
+        self.words[LAST_WORDS] = 0
+
+    def log(self, line: str) -> None:
+        """Append a line to the log ring."""
+        raw = (line.rstrip("\n") + "\n").encode(errors="replace")[-LOG_RING_SIZE:]
+        at = self.words[LOG_AT]
+        start = at % LOG_RING_SIZE
+        first = raw[: LOG_RING_SIZE - start]
+        self.view[LOG_RING_AT + start : LOG_RING_AT + start + len(first)] = first
+        rest = raw[len(first) :]
+        self.view[LOG_RING_AT : LOG_RING_AT + len(rest)] = rest
+        self.words[LOG_AT] = at + len(raw)
+
+    def log_lines(self, most: int = 50) -> tuple[str, ...]:
+        """The last lines logged, oldest first; one cut by the ring's end is left out."""
+        at = self.words[LOG_AT]
+        start = at % LOG_RING_SIZE
+        ring = bytes(self.view[LOG_RING_AT : LOG_RING_AT + LOG_RING_SIZE])
+        raw = ring[start:] + ring[:start] if at > LOG_RING_SIZE else ring[:start]
+        if at > LOG_RING_SIZE:
+            raw = raw.split(b"\n", 1)[-1]
+        return tuple(raw.decode(errors="replace").splitlines()[-most:])
+
+    def close(self) -> None:
+        """Unmap it; using it afterwards raises ValueError."""
+        self.words.release()
+        self.view.release()
+        self._map.close()
+
+
+def create(mailbox_bytes: int) -> int:
+    """Make the memfd of a new page for a FIFO of that real size; the caller owns the descriptor.
+
+    Raises:
+        OSError: ENOSPC or EFBIG, the memory cannot be had.
+    """
+    return allocated("understudy-page", JOURNAL_AT + mailbox_bytes)
+
+
+def _pack_table(entries: list[MessageEntry], *, signatures: bool) -> bytes:
+    rows = []
+    for entry in entries:
+        options = entry.options
+        plain = [options.retry, options.concurrent, options.urgent, options.watchdog, options.snapshot]
+        rows.append([entry.name, entry.is_async, plain, entry.signature if signatures else "(…)"])
+    packed: bytes = msgpack.packb(rows)
+    return packed

@@ -1,0 +1,125 @@
+"""Where an actor's answers go: the reply FIFOs of its callers.
+
+RE-1  A caller that does not read never holds up the actor: what its FIFO has no room for is kept, at most PENDING_BYTES
+      for each caller, and written when there is room; past that it is dropped and counted.
+RE-2  A caller that is gone (no FIFO, no reader) is dropped and counted.
+"""
+
+import errno
+import os
+from collections import OrderedDict, deque
+from collections.abc import Callable
+
+from actors.errors import Unencodable
+from runtime.mailbox import fifo
+from runtime.mailbox.page import DROPPED
+from runtime.wire.codec import Codec
+from runtime.wire.frame import ERROR, LARGE, MAX_REPLY, PICKLED, reply
+
+PENDING_BYTES = 1 << 20
+_OPEN_FIFOS = 256
+
+
+class Replies:
+    """All callers an actor has answered lately. Owns their FIFOs' write ends."""
+
+    __slots__ = ("_body", "_codec", "_directory", "_fds", "_pending", "_words")
+
+    def __init__(self, directory: str, words: memoryview, codec: Codec, body: Callable[[bytes], int]) -> None:
+        """Answer callers whose FIFOs are in directory.
+
+        Args:
+            directory: of the reply FIFOs.
+            words: of the actor's page; DROPPED counts.
+            codec: to encode values with.
+            body: makes a large body and returns its number.
+        """
+        self._directory = directory
+        self._words = words
+        self._codec = codec
+        self._body = body
+        self._fds: OrderedDict[int, int] = OrderedDict()
+        self._pending: dict[int, deque[bytes]] = {}
+
+    def answer(self, address: int, ask_id: int, name: str, value: object) -> None:
+        """Send the value a handler returned; one that cannot be sent becomes the error that says so."""
+        try:
+            kind, payload = self._codec.encode_value(value, name)
+        except Unencodable as exc:
+            error = Unencodable(f"reply of {name}(){exc.where.removeprefix(name)}", exc.got)
+            self.send(address, ask_id, ERROR, self._codec.encode_error(error))
+        else:
+            self.send(address, ask_id, PICKLED if kind else 0, payload)
+
+    def send(self, address: int, ask_id: int, flags: int, payload: bytes) -> None:
+        """Send a reply frame; RE-1 and RE-2 apply."""
+        if len(payload) > MAX_REPLY:
+            flags |= LARGE
+            payload = self._body(payload).to_bytes(8, "little")
+        raw = reply(flags, ask_id, payload)
+        fd = self._fds.get(address)
+        if fd is None:
+            fd = self._open(address)
+            if fd is None:
+                self._words[DROPPED] += 1
+                return
+        if self._pending and address in self._pending:
+            self._keep(address, raw)
+            self._flush(address)
+            return
+        try:
+            os.write(fd, raw)
+        except BlockingIOError:
+            self._keep(address, raw)
+        except BrokenPipeError:
+            self._gone(address)
+
+    def has_pending(self) -> bool:
+        """Answers wait for room in a caller's FIFO."""
+        return bool(self._pending)
+
+    def flush(self) -> None:
+        """Write what there is room for now."""
+        for address in list(self._pending):
+            self._flush(address)
+
+    def pending_fds(self) -> list[int]:
+        """The FIFOs to wait for room in (POLLOUT)."""
+        return [self._fds[address] for address in self._pending]
+
+    def _open(self, address: int) -> int | None:
+        try:
+            fd = fifo.open_write(f"{self._directory}/{address:016x}")
+        except OSError as exc:
+            if exc.errno in (errno.ENOENT, errno.ENXIO):
+                return None
+            raise
+        self._fds[address] = fd
+        if len(self._fds) > _OPEN_FIFOS:
+            oldest = next(iter(self._fds))
+            if oldest not in self._pending:
+                os.close(self._fds.pop(oldest))
+        return fd
+
+    def _keep(self, address: int, raw: bytes) -> None:
+        waiting = self._pending.setdefault(address, deque())
+        if sum(map(len, waiting)) + len(raw) > PENDING_BYTES:
+            self._words[DROPPED] += 1
+        else:
+            waiting.append(raw)
+
+    def _flush(self, address: int) -> None:
+        waiting = self._pending[address]
+        try:
+            while waiting:
+                os.write(self._fds[address], waiting[0])
+                waiting.popleft()
+            del self._pending[address]
+        except BlockingIOError:
+            return  # still no room; the waiter polls for it
+        except BrokenPipeError:
+            self._gone(address)
+
+    def _gone(self, address: int) -> None:
+        self._words[DROPPED] += 1 + len(self._pending.pop(address, ()))
+        os.close(self._fds.pop(address))

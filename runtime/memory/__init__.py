@@ -1,0 +1,1 @@
+"""Shared memory: large bodies, regions, locks."""

@@ -1,0 +1,71 @@
+"""The overview: every child's status, from the tree and the pages, without asking any actor."""
+
+from time import monotonic_ns
+
+import msgspec
+
+from runtime.mailbox import page
+from runtime.plan import Program
+from runtime.supervision.spec import SupervisorSpec, joined
+from runtime.supervision.tree import Child, Node, Tree, in_order, state_of
+from runtime.troupe import Troupe
+from runtime.wire.control import ChildStatus
+from runtime.worker import Worker, message_name
+
+
+def overview(tree: Tree, troupe: Troupe, path: str, *, deep: bool) -> list[ChildStatus]:
+    """The children of the supervisor at path in start order; with deep, each followed by its own."""
+    found: list[ChildStatus] = []
+    node = tree.nodes.get(path)
+    if node is not None:
+        _append(found, tree, troupe, node, deep=deep)
+    return found
+
+
+def _append(found: list[ChildStatus], tree: Tree, troupe: Troupe, node: Node, *, deep: bool) -> None:
+    for name, child in in_order(node):
+        path = joined(node.path, name)
+        if isinstance(child.spec, SupervisorSpec):
+            found.append(_supervisor(path, child, child.spec))
+            below = tree.nodes.get(path)
+            if deep and below is not None:
+                _append(found, tree, troupe, below, deep=deep)
+        else:
+            found.append(_worker(path, child, troupe.get(path)))
+
+
+def _supervisor(path: str, child: Child, spec: SupervisorSpec) -> ChildStatus:
+    strategy = "replicas" if spec.pool else spec.strategy
+    return ChildStatus(
+        path, "supervisor", state_of(child), restarts=child.restarts, restart=spec.restart, strategy=strategy
+    )
+
+
+def _worker(path: str, child: Child, worker: Worker | None) -> ChildStatus:
+    payload = child.spec.payload if not isinstance(child.spec, SupervisorSpec) else None
+    label = payload.actor if isinstance(payload, Program) else ""
+    status = ChildStatus(
+        path,
+        "worker",
+        state_of(child),
+        incarnation=child.incarnation,
+        restarts=child.restarts,
+        actor=label,
+        restart=child.spec.restart,
+    )
+    if worker is None or worker.box is None:
+        return status
+    words = worker.box.words
+    header = worker.box.in_hand() if worker.pid else None
+    since = (monotonic_ns() - words[page.SINCE_NS]) / 1e9 if header is not None else 0.0
+    return msgspec.structs.replace(
+        status,
+        pid=worker.pid,
+        handled=words[page.HANDLED],
+        failed=words[page.FAILED],
+        expired=words[page.EXPIRED],
+        in_hand="" if header is None else message_name(worker.box, header.index) or "?",
+        in_hand_seconds=max(0.0, since),
+        queued_bytes=worker.box.queued_bytes(),
+        mailbox_bytes=worker.box.mailbox_bytes,
+    )

@@ -1,0 +1,187 @@
+"""Plans: child specifications on their way from a program to its supervisor.
+
+What a program writes (`actors.child`: classes, arguments) is packed into control messages and sealed memfds: the
+supervisor never opens what is in those. There they become what is decided on (`supervision.spec`), each worker with its
+`Program`: what to run.
+"""
+
+import itertools
+import os
+from dataclasses import dataclass, field
+
+from actors.actor import Actor
+from actors.child import Backoff, Child, Mailbox, Tree, checked, checked_name
+from actors.errors import BadSpec
+from runtime.memory.seal import sealed
+from runtime.process.zygote import joined_payload
+from runtime.supervision.spec import SupervisorSpec, WorkerSpec
+from runtime.wire.codec import Codec
+from runtime.wire.control import Protocol, Subtree, Worker
+
+_keys = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Program:
+    """What a worker runs, as the supervisor holds it. Owns the payload's descriptor.
+
+    Attributes:
+        actor: label of the class.
+        payload: memfd of the class and its constructor call.
+        mailbox: its bound.
+        crash_on_raise: None: as the class says.
+        drain: what an ordered stop does with the queue.
+        understudies: processes kept waiting.
+        pool: it is one of several behind one reference.
+        key: number of the payload.
+    """
+
+    actor: str
+    payload: int
+    mailbox: Mailbox
+    crash_on_raise: bool | None
+    drain: str
+    understudies: int
+    pool: bool = False
+    key: int = field(default_factory=_keys.__next__)
+
+    def __del__(self) -> None:
+        """Close the payload, once no specification refers to it."""
+        os.close(self.payload)
+
+
+class Packer:
+    """Packs specifications for one request; `fds` are the payloads, to be sent beside it and closed by `close`."""
+
+    def __init__(self, codec: Codec) -> None:
+        self._codec = codec
+        self.fds: list[int] = []
+
+    def pack(self, name: str, spec: Child[Actor] | Tree) -> Worker | Subtree:
+        """One specification and all below it.
+
+        Raises:
+            BadSpec: a name or an option that cannot be.
+            Unencodable: a constructor argument that cannot be sent.
+        """
+        if isinstance(spec, Tree):
+            return self.pack_tree(name, spec)
+        return self._pack_worker(checked_name(name), spec)
+
+    def pack_tree(self, name: str, spec: Tree) -> Subtree:
+        """A supervisor and all below it."""
+        return Subtree(
+            name=name,
+            strategy="dynamic" if spec.template is not None else spec.strategy,
+            max_restarts=spec.max_restarts,
+            max_seconds=spec.max_seconds,
+            backoff=spec.backoff,
+            auto_shutdown=spec.auto_shutdown,
+            restart=spec.restart,
+            shutdown=spec.shutdown,
+            significant=spec.significant,
+            children=[self.pack(checked_name(child), below) for child, below in spec.children.items()],
+            template=None if spec.template is None else self._pack_worker("template", spec.template),
+            max_children=spec.max_children,
+        )
+
+    def close(self) -> None:
+        """Close the payloads; the supervisor has its own descriptors of them."""
+        for fd in self.fds:
+            os.close(fd)
+        self.fds.clear()
+
+    def _pack_worker(self, name: str, spec: Child[Actor]) -> Worker:
+        actor = spec.actor
+        if not isinstance(actor, type):
+            raise BadSpec(name, "missing_start", f"expected a subclass of Actor, got {actor!r}")
+        options = checked(spec.settings, name)
+        class_part = self._codec.encode_value(actor, actor.__qualname__)[1]
+        constructor_part = self._codec.encode_constructor(actor, spec.args, dict(spec.kwargs))
+        self.fds.append(sealed(joined_payload(class_part, constructor_part)))
+        return Worker(
+            name=name,
+            actor=f"{actor.__module__}:{actor.__qualname__}",
+            payload=len(self.fds) - 1,
+            restart=options.restart,
+            shutdown=options.shutdown,
+            ready=options.ready,
+            mailbox=options.mailbox,
+            crash_on_raise=None if options.on_raise is None else options.on_raise == "crash",
+            replicas=options.replicas,
+            significant=options.significant,
+            drain=options.drain,
+            understudies=options.understudies,
+        )
+
+
+def unpacked(plan: Worker | Subtree, fds: list[int]) -> WorkerSpec | SupervisorSpec:
+    """The specification that decisions are made on; its programs own the descriptors from now on.
+
+    Raises:
+        Protocol: a payload that did not come along.
+    """
+    if isinstance(plan, Worker):
+        return _worker(plan, fds)
+    return unpacked_tree(plan, fds)
+
+
+def unpacked_tree(plan: Subtree, fds: list[int]) -> SupervisorSpec:
+    """As `unpacked`, of a supervisor."""
+    template = None
+    if plan.template is not None:
+        template = _single(plan.template, _program(plan.template, fds))
+    return SupervisorSpec(
+        name=plan.name,
+        restart=plan.restart,
+        shutdown=plan.shutdown,
+        significant=plan.significant,
+        strategy=plan.strategy,
+        max_restarts=plan.max_restarts,
+        max_seconds=plan.max_seconds,
+        backoff=plan.backoff,
+        auto_shutdown=plan.auto_shutdown,
+        children=tuple(unpacked(child, fds) for child in plan.children),
+        template=template,
+        max_children=plan.max_children,
+    )
+
+
+def _worker(plan: Worker, fds: list[int]) -> WorkerSpec | SupervisorSpec:
+    program = _program(plan, fds)
+    if plan.replicas == 1:
+        return _single(plan, program)
+    members = tuple(
+        WorkerSpec(f"r{n}", plan.restart, plan.shutdown, plan.ready, significant=False, payload=program)
+        for n in range(1, plan.replicas + 1)
+    )
+    return SupervisorSpec(
+        plan.name,
+        plan.restart,
+        "infinity",
+        plan.significant,
+        max_restarts=3 * plan.replicas,  # the default window, for each of them
+        backoff=Backoff(),
+        children=members,
+        pool=True,
+    )
+
+
+def _single(plan: Worker, program: Program) -> WorkerSpec:
+    return WorkerSpec(plan.name, plan.restart, plan.shutdown, plan.ready, plan.significant, program)
+
+
+def _program(plan: Worker, fds: list[int]) -> Program:
+    if not 0 <= plan.payload < len(fds):
+        raise Protocol(f"payload {plan.payload} of {plan.name}: expected one of {len(fds)} descriptors")
+    pool = plan.replicas > 1
+    return Program(
+        plan.actor,
+        os.dup(fds[plan.payload]),
+        plan.mailbox,
+        plan.crash_on_raise,
+        plan.drain,
+        plan.understudies,
+        pool,
+    )
+

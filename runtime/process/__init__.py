@@ -1,0 +1,1 @@
+"""The processes: zygote, launch, exit."""

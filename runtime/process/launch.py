@@ -1,0 +1,185 @@
+"""Launching: the supervisor's side of its zygote.
+
+LA-1  A launch ends in exactly one of `launched(token, pid)` and `failed(token, error)`.
+LA-2  A zygote that dies is replaced; what it had been told and not reported is told to the new one, once. Only after its
+      socket's end of file: until then the middle of a fork may still report.
+LA-3  A class whose import starts threads is launched cold from then on: imported in the actor's own process.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import msgspec
+
+from runtime.process import exit as process_exit
+from runtime.process.order import Launch, Setup, decode_report, encode
+from runtime.process.zygote import Play, Zygote, close_all_but
+
+
+class Outcome(Protocol):
+    """Who is told what came of launches."""
+
+    def launched(self, token: int, pid: int) -> None:
+        """The process exists; it is or will be our child."""
+
+    def failed(self, token: int, error: str) -> None:
+        """No process came of it."""
+
+    def threads_at_import(self, token: int, module: str) -> None:
+        """A warning: that module starts threads when it is imported."""
+
+
+@dataclass(slots=True)
+class _InFlight:
+    launch: Launch
+    fds: list[int]
+    is_second_try: bool = False
+
+
+class Launcher:
+    """The zygote, as the supervisor knows it. `open` forks it; `close` ends it."""
+
+    def __init__(self, outcome: Outcome, play: Play, keep: set[int]) -> None:
+        """Prepare.
+
+        Args:
+            outcome: who is told.
+            play: main of an actor process.
+            keep: descriptors the zygote and its actors inherit.
+        """
+        self._outcome = outcome
+        self._play = play
+        self._keep = keep
+        self._setup: Setup | None = None
+        self._sock: socket.socket | None = None
+        self._in_flight: dict[int, _InFlight] = {}
+        self._cold: set[int] = set()
+        self._is_open = True
+        self.pid = 0
+
+    @property
+    def is_busy(self) -> bool:
+        """A start is in flight: an unknown child may be ours."""
+        return bool(self._in_flight)
+
+    def open(self) -> None:
+        """Fork a zygote, and listen to it."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        supervisor = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                signal.pthread_sigmask(signal.SIG_SETMASK, ())
+                signal.set_wakeup_fd(-1)
+                for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                    signal.signal(number, signal.SIG_DFL)
+                close_all_but({theirs.fileno(), *self._keep})
+                Zygote(theirs, supervisor, self._play).run()
+            finally:
+                os._exit(1)
+        theirs.close()
+        ours.setblocking(False)
+        self.pid = pid
+        self._sock = ours
+        asyncio.get_running_loop().add_reader(ours.fileno(), self._on_report)
+        if self._setup is not None:
+            ours.send(encode(self._setup))
+
+    def set_up(self, setup: Setup) -> None:
+        """Give the program's surroundings to the zygote, and to those that may follow it."""
+        self._setup = setup
+        if self._sock is not None:
+            self._sock.send(encode(setup))
+
+    def launch(self, launch: Launch, fds: list[int]) -> None:
+        """Have an actor process started; the descriptors stay the caller's until the launch has ended."""
+        if launch.key in self._cold:
+            launch = msgspec.structs.replace(launch, warm=False)
+        self._send(_InFlight(launch, fds))
+
+    def cancel(self, token: int) -> None:
+        """It takes too long: whatever holds it up is in the zygote, which is killed and replaced."""
+        if token in self._in_flight:
+            flight = self._in_flight.pop(token)
+            process_exit.kill(self.pid)
+            self._outcome.failed(token, "the import of its module did not return in time")
+
+    def died(self) -> None:
+        """The zygote has been reaped."""
+        self.pid = 0
+        self._on_report()
+
+    def _replace(self) -> None:
+        """Make a new zygote, and tell it what the old one had not reported (LA-2)."""
+        in_flight, self._in_flight = self._in_flight, {}
+        self.open()
+        for flight in in_flight.values():
+            if flight.is_second_try:
+                self._outcome.failed(flight.launch.token, "the zygote died while starting it, twice")
+            else:
+                flight.is_second_try = True
+                self._send(flight)
+
+    def shut(self) -> None:
+        """No more launches: hang up, the zygote ends by itself and is not replaced."""
+        self._is_open = False
+        self.close()
+
+    def close(self) -> None:
+        """Hang up."""
+        if self._sock is not None:
+            asyncio.get_running_loop().remove_reader(self._sock.fileno())
+            self._sock.close()
+            self._sock = None
+
+    def _send(self, flight: _InFlight) -> None:
+        token = flight.launch.token
+        self._in_flight[token] = flight
+        try:
+            if self._sock is not None:
+                socket.send_fds(self._sock, [encode(flight.launch)], flight.fds)
+        except BlockingIOError:
+            asyncio.get_running_loop().call_later(0.001, self._retry, token)
+        except OSError:
+            return  # it has just died: `died` sends it again
+
+    def _retry(self, token: int) -> None:
+        flight = self._in_flight.get(token)
+        if flight is not None:
+            self._send(flight)
+
+    def _on_report(self) -> None:
+        while self._sock is not None:
+            try:
+                raw = self._sock.recv(1 << 17)
+            except BlockingIOError:
+                return
+            except OSError:
+                raw = b""
+            if not raw:
+                self.close()
+                break
+            self._reported(raw)
+        if self.pid == 0 and self._is_open:
+            self._replace()
+
+    def _reported(self, raw: bytes) -> None:
+        report = decode_report(raw)
+        flight = self._in_flight.get(report.token)
+        if flight is None:
+            return
+        if report.threads:
+            self._cold.add(flight.launch.key)
+            self._outcome.threads_at_import(report.token, report.threads)
+            flight.launch = msgspec.structs.replace(flight.launch, warm=False)
+            return  # it ends now, and the next one gets this launch again
+        del self._in_flight[report.token]
+        if report.pid:
+            self._outcome.launched(report.token, report.pid)
+        else:
+            self._outcome.failed(report.token, report.error)

@@ -1,0 +1,69 @@
+"""Orders from the supervisor to its zygote, over their socketpair."""
+
+import msgspec
+
+
+class Setup(msgspec.Struct, frozen=True, tag="setup"):
+    """The surroundings of the program that owns the system."""
+
+    path: list[str]
+    argv: list[str]
+
+
+class Launch(msgspec.Struct, frozen=True, tag="launch"):
+    """Start an actor process. Beside it: the descriptors of its page, its payload and the board.
+
+    Attributes:
+        token: comes back in the report.
+        path: of the actor.
+        address: of the reference it is known by: of a replica, the pool's path.
+        incarnation: 1 for the first.
+        system: name of the system.
+        directory: the system's runtime directory.
+        mailbox: the mailbox's directory below it.
+        crash_on_raise: a handler that raises ends the process.
+        key: of the payload.
+        warm: import the class before the fork; else in the actor's own process.
+        events: descriptor of the pipe to the supervisor.
+        seat: of the process on the board.
+    """
+
+    token: int
+    path: str
+    address: str
+    incarnation: int
+    system: str
+    directory: str
+    mailbox: str
+    crash_on_raise: bool | None
+    key: int
+    warm: bool
+    events: int
+    seat: int
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What came of a launch: a pid, or the error, or the module whose import started threads."""
+
+    token: int
+    pid: int = 0
+    error: str = ""
+    threads: str = ""
+
+
+class Ready(msgspec.Struct, frozen=True, array_like=True):
+    """What an actor says of itself on the event pipe, a line of JSON in one write: it is ready."""
+
+    path: str
+    incarnation: int
+
+
+def ready_line(path: str, incarnation: int) -> bytes:
+    """A line for the event pipe; at most PIPE_BUF bytes, so that lines never mix."""
+    return msgspec.json.encode(Ready(path, incarnation)) + b"\n"
+
+
+decode_ready = msgspec.json.Decoder(Ready).decode
+encode = msgspec.msgpack.Encoder().encode
+decode = msgspec.msgpack.Decoder(Setup | Launch).decode
+decode_report = msgspec.msgpack.Decoder(Report).decode

@@ -1,0 +1,141 @@
+"""What can happen to a tree: outcomes of launches, deaths, timers, requests. Data only.
+
+A path is dotted; the root supervisor's is "", its children's "a", a nested one's "payments.gateway". A request is an
+opaque number, given back with its one Answer. An event about a path or an incarnation that the tree does not know is
+ignored, as OTP ignores unknown messages.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from runtime.supervision.spec import Path, Spec
+
+TimerKind = Literal["ready", "shutdown", "drain", "retry", "backoff"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a process ended, or did not start.
+
+    Attributes:
+        kind: "normal" and "shutdown" are clean ends; everything else is abnormal: "crash", "killed", "timeout", …
+            A process that ends because it was asked to has the kind "shutdown".
+        certificate: what is known of the death; never looked at.
+    """
+
+    kind: str
+    certificate: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class Timer:
+    """A point in time that was asked for.
+
+    Attributes:
+        kind: "ready" its start took too long; "shutdown" its stop did; "drain" the stop of a dynamic supervisor's
+            children did; "retry" try a failed start again; "backoff" the delay before a restart is over.
+        path: of the child, or (drain) the supervisor.
+        number: makes it unique; numbers only grow.
+    """
+
+    kind: TimerKind
+    path: Path
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Boot:
+    """Start the tree. Answered with Done when all of it runs, or Refused."""
+
+    request: int
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A launched process is ready."""
+
+    path: Path
+    incarnation: int
+
+
+@dataclass(frozen=True, slots=True)
+class StartFailed:
+    """A launch came to nothing: there is no process, or it is reaped. No Exited follows."""
+
+    path: Path
+    incarnation: int
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """A launched process said it need not run; it is reaped, and no Exited follows."""
+
+    path: Path
+    incarnation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Exited:
+    """A process is gone and reaped, asked to or not. Before Started it is a failed start."""
+
+    path: Path
+    incarnation: int
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """The time of a timer has come."""
+
+    timer: Timer
+
+
+@dataclass(frozen=True, slots=True)
+class StartChild:
+    """Add a child and start it. Under a dynamic supervisor only the spec's name and payload count."""
+
+    request: int
+    supervisor: Path
+    spec: Spec
+
+
+@dataclass(frozen=True, slots=True)
+class TerminateChild:
+    """Stop a child.
+
+    Attributes:
+        incarnation: what OTP does by pid. None: by name, which a dynamic supervisor refuses. A number: that process of
+            a dynamic supervisor's child, where one that is gone is fine; other supervisors know no child by it.
+    """
+
+    request: int
+    path: Path
+    incarnation: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RestartChild:
+    """Start a child that is specified and stopped."""
+
+    request: int
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteChild:
+    """Drop the specification of a child that is stopped."""
+
+    request: int
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class StopTree:
+    """Stop everything. Answered when all is reaped."""
+
+    request: int
+
+
+ChildRequest = StartChild | TerminateChild | RestartChild | DeleteChild
+Event = Boot | Started | StartFailed | Ignored | Exited | Due | ChildRequest | StopTree

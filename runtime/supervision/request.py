@@ -1,0 +1,172 @@
+"""Requests: what OTP's handle_call answers, clause by clause.
+
+RS-1  The responsiveness rule. Where children depend on each other (one_for_all, rest_for_one) a supervisor does one
+      thing at a time, and so does any supervisor that is starting: what comes meanwhile waits in its queue. Otherwise
+      only what concerns a child that is itself starting or stopping waits, for that child: a start that hangs holds up
+      nobody else.
+RS-2  A stop of a child that is starting, on request or by itself, does not wait for the start (SP-2).
+RS-3  Between two attempts of a restart the supervisor is free: stopping the child that is restarting ends the attempts.
+"""
+
+from actors.errors import (
+    AlreadyPresent,
+    AlreadyStarted,
+    BadSpec,
+    DynamicSupervisor,
+    NotFound,
+    Restarting,
+    StartFailed,
+    StillRunning,
+)
+from runtime.supervision.action import Answer, Done
+from runtime.supervision.event import ChildRequest, DeleteChild, RestartChild, StartChild, TerminateChild
+from runtime.supervision.spec import Path, Spec, WorkerSpec, check_child, joined
+from runtime.supervision.start import close_stopped, launch_asked
+from runtime.supervision.stop import discard, refuse_not_running, terminate
+from runtime.supervision.tree import Asked, Child, Node, Single, child_path
+from runtime.supervision.turn import Turn
+
+
+def handle(turn: Turn, request: ChildRequest) -> None:
+    """Grant, refuse or queue a request."""
+    path = request.supervisor if isinstance(request, StartChild) else request.path.rpartition(".")[0]
+    node = turn.node(path)
+    if node is None or node.phase in ("down", "stopping"):
+        refuse_not_running(turn, request, path)
+        return
+    if node.task is not None and not _is_interrupting(node, request):
+        node.queue = (*node.queue, request)
+        return
+    match request:
+        case StartChild():
+            _start(turn, node, request)
+        case TerminateChild():
+            _terminate(turn, node, request)
+        case RestartChild():
+            _restart(turn, node, request)
+        case DeleteChild():
+            _delete(turn, node, request)
+
+
+def _start(turn: Turn, node: Node, request: StartChild) -> None:
+    path = joined(node.path, request.spec.name)
+    child = turn.own(node, request.spec.name)
+    spec: Spec = request.spec
+    if node.is_dynamic:
+        spec = _instance(node, request.spec)
+    else:
+        try:
+            check_child(spec, node.spec, node.path)
+        except BadSpec as error:
+            turn.refuse(request.request, error)
+            return
+    if child is not None:
+        _start_known(turn, child, path, request)
+        return
+    most = node.spec.max_children
+    if node.is_dynamic and most is not None and len(node.children) >= most:
+        turn.refuse(request.request, StartFailed(path, f"there are max_children = {most} already"))
+        return
+    added = Child(spec, 0, is_static=False, stamp=0)
+    turn.add_child(node, added)
+    launch_asked(turn, node, added, Asked(request.request, is_new=True))
+
+
+def _start_known(turn: Turn, child: Child, path: Path, request: StartChild) -> None:
+    match child.state:
+        case "starting" | "stopping":
+            child.waiting = (*child.waiting, request)
+        case "running":
+            turn.refuse(request.request, AlreadyStarted(path))
+        case "restarting" | "stopped":
+            turn.refuse(request.request, AlreadyPresent(path))
+
+
+def _instance(node: Node, spec: Spec) -> WorkerSpec:
+    """An instance of the template: its own name and payload, all else the template's."""
+    template = node.spec.template
+    if template is None:
+        raise BadSpec(node.path, "bad_start_spec")  # cannot be: checked when the supervisor started
+    payload = spec.payload if isinstance(spec, WorkerSpec) and spec.payload is not None else template.payload
+    return WorkerSpec(
+        spec.name, template.restart, template.shutdown, template.ready, template.significant, payload
+    )
+
+
+def _terminate(turn: Turn, node: Node, request: TerminateChild) -> None:
+    if node.is_dynamic and request.incarnation is None:
+        turn.refuse(request.request, DynamicSupervisor(request.path, "a dynamic supervisor's child has no name to it"))
+        return
+    child = turn.own(node, request.path.rpartition(".")[2])
+    if request.incarnation is not None and not _is_at(node, child, request.incarnation):
+        _terminate_gone(turn, node, child, request)
+        return
+    if child is None:
+        turn.refuse(request.request, NotFound(request.path))
+        return
+    match child.state:
+        case "starting" | "running" | "stopping":
+            terminate(turn, node, child, request.request)
+        case "restarting":
+            turn.cancel_timer(child)
+            discard(turn, node, child, is_closed=True)
+            if node.is_group:
+                close_stopped(turn, node)
+            turn.actions.append(Answer(request.request, Done()))
+        case "stopped":
+            discard(turn, node, child, is_closed=True)
+            turn.actions.append(Answer(request.request, Done()))
+
+
+def _is_at(node: Node, child: Child | None, incarnation: int) -> bool:
+    return node.is_dynamic and child is not None and child.incarnation == incarnation
+
+
+def _terminate_gone(turn: Turn, node: Node, child: Child | None, request: TerminateChild) -> None:
+    """By incarnation, and not the present one: of a dynamic supervisor's child it is gone, which is what was wanted."""
+    incarnation = request.incarnation or 0
+    if node.is_dynamic and incarnation > 0 and (child is None or incarnation < child.incarnation):
+        turn.actions.append(Answer(request.request, Done()))
+    else:
+        turn.refuse(request.request, NotFound(request.path))
+
+
+def _restart(turn: Turn, node: Node, request: RestartChild) -> None:
+    child = _idle_child(turn, node, request)
+    if child is not None:
+        launch_asked(turn, node, child, Asked(request.request, is_new=False))
+
+
+def _delete(turn: Turn, node: Node, request: DeleteChild) -> None:
+    child = _idle_child(turn, node, request)
+    if child is not None:
+        turn.remove_child(node, child)
+        turn.actions.append(Answer(request.request, Done()))
+
+
+def _idle_child(turn: Turn, node: Node, request: RestartChild | DeleteChild) -> Child | None:
+    """The stopped child a request is about; None when it is refused or has to wait."""
+    if node.is_dynamic:
+        turn.refuse(request.request, DynamicSupervisor(request.path, "a dynamic supervisor's child has no name to it"))
+        return None
+    child = turn.own(node, request.path.rpartition(".")[2])
+    if child is None:
+        turn.refuse(request.request, NotFound(request.path))
+        return None
+    match child.state:
+        case "stopped":
+            return child
+        case "restarting":
+            turn.refuse(request.request, Restarting(request.path))
+        case "running":
+            turn.refuse(request.request, StillRunning(request.path))
+        case "starting" | "stopping":
+            child.waiting = (*child.waiting, request)
+    return None
+
+
+def _is_interrupting(node: Node, request: ChildRequest) -> bool:
+    """Whether a request stops the very child whose requested start or stop keeps the supervisor busy (RS-2)."""
+    if node.task is None or not isinstance(request, TerminateChild):
+        return False
+    return isinstance(node.task, Single) and child_path(node, node.task.name) == request.path

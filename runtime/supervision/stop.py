@@ -1,0 +1,300 @@
+"""Stopping: one child, a sequence in reverse order, instances side by side, a whole supervisor; and its end.
+
+A child's stop is awaited by whoever asked for it: requests (`child.stoppers`), and the task of its supervisor.
+
+SP-1  A sequence stops its children one after another, in reverse start order; a dynamic supervisor's children stop side
+      by side under one deadline.
+SP-2  A stop waits for no start: a child that is starting is asked to stop like one that runs.
+SP-3  A supervisor is down only when no process is left below it; it is killed by killing them all.
+"""
+
+from actors.errors import NotRunning, StartFailed
+from runtime.supervision.action import Answer, AskToStop, Done, Halt, Kill
+from runtime.supervision.event import Boot, ChildRequest, Due, Exited, Ignored, Reason, Started, StopTree
+from runtime.supervision.event import StartFailed as StartFailedEvent
+from runtime.supervision.spec import Path, SupervisorSpec
+from runtime.supervision.start import release, wake
+from runtime.supervision.tree import Child, Draining, Ending, Node, Single, StopSequence, child_path, in_order
+from runtime.supervision.turn import Down, Restart, Turn, start_failed
+
+SHUTDOWN = Reason("shutdown")
+
+
+def end(turn: Turn, node: Node, ending: Ending) -> None:
+    """End a supervisor: stop its children, then be down. One that is ending already goes on with that."""
+    if node.phase == "down":
+        return
+    if node.ending is not None:
+        if ending.is_final and not node.ending.is_final:
+            node.ending = Ending(node.ending.kind, node.ending.reason, node.ending.cause, True, node.ending.culprit)
+        return
+    node.phase = "stopping"
+    node.ending = ending
+    _refuse_queued(turn, node)
+    if node.is_dynamic:
+        _drain(turn, node)
+        return
+    node.task = StopSequence(tuple(name for name, _ in reversed(in_order(node))), 0, None)
+    stop_next(turn, node)
+
+
+def stop_next(turn: Turn, node: Node) -> None:
+    """Stop the next child of the sequence that lives; after the last one, go on to what the sequence was for (SP-1)."""
+    task = node.task
+    if not isinstance(task, StopSequence):
+        return
+    for index in range(task.index, len(task.names)):
+        child = turn.own(node, task.names[index])
+        if child is not None and _stop_or_settle(turn, node, child):
+            node.task = StopSequence(task.names, index, task.then)
+            return
+    node.task = StopSequence(task.names, len(task.names), task.then)
+    if task.then is None:
+        _finish(turn, node)
+    else:
+        turn.steps.append(Restart(node.path, task.then))
+
+
+def terminate(turn: Turn, node: Node, child: Child, request: int) -> None:
+    """Stop one child because of a request; where children depend on each other, the others wait (RS-1)."""
+    child.stoppers = (*child.stoppers, request)
+    if child.state == "stopping":
+        return
+    if node.is_group:
+        node.task = Single(child.spec.name)
+    _stop(turn, node, child, is_final=True)
+
+
+def child_stopped(turn: Turn, node: Node, child: Child, reason: Reason) -> None:
+    """A child that was to stop has ended."""
+    turn.cancel_timer(child)
+    _report_stop(turn, node, child, reason)
+    child.state = "stopped"
+    task = node.task
+    is_asked = bool(child.stoppers) or isinstance(task, Single)
+    is_closed = is_asked or child.asked is not None or (node.ending is not None and node.ending.is_final)
+    if child.spec.restart == "temporary" or node.is_dynamic or (child.asked is not None and child.asked.is_new):
+        turn.remove_child(node, child)
+    elif is_closed:
+        turn.close(node, child)
+    _answer_stopped(turn, node, child)
+    if isinstance(task, Draining):
+        node.task = Draining(task.left - 1, task.timer, task.reported)
+        _drained(turn, node)
+    elif isinstance(task, StopSequence) and _at(task) == child.spec.name:
+        node.task = StopSequence(task.names, task.index + 1, task.then)
+        stop_next(turn, node)
+    else:
+        release(turn, node, child)
+
+
+def discard(turn: Turn, node: Node, child: Child, *, is_closed: bool) -> None:
+    """A child has ended and is not restarted: its specification is kept, unless it is of no more use."""
+    child.state = "stopped"
+    if child.spec.restart == "temporary" or node.is_dynamic:
+        turn.remove_child(node, child)
+    elif is_closed:
+        turn.close(node, child)
+
+
+def shutdown_due(turn: Turn, node: Node, child: Child) -> None:
+    """A child did not stop in time."""
+    child.timer = None
+    if isinstance(child.spec, SupervisorSpec):
+        _kill_supervisor(turn, child_path(node, child.spec.name), is_final=False)
+    else:
+        turn.actions.append(Kill(child_path(node, child.spec.name), child.incarnation))
+
+
+def drain_due(turn: Turn, node: Node, task: Draining) -> None:
+    """The instances of a dynamic supervisor did not all stop in time."""
+    node.task = Draining(task.left, None, task.reported)
+    for name, child in in_order(node):
+        turn.actions.append(Kill(child_path(node, name), child.incarnation))
+
+
+def _stop(turn: Turn, node: Node, child: Child, *, is_final: bool) -> None:
+    path = child_path(node, child.spec.name)
+    if isinstance(child.spec, SupervisorSpec):
+        child.state = "stopping"
+        _stop_supervisor(turn, child, path, is_final=is_final)
+        return
+    _ask_or_kill(turn, path, child)
+    if not isinstance(child.spec.shutdown, str):
+        child.timer = turn.set_timer("shutdown", path, child.spec.shutdown)
+
+
+def _ask_or_kill(turn: Turn, path: Path, child: Child) -> None:
+    child.state = "stopping"
+    if child.spec.shutdown != "infinity":
+        turn.cancel_timer(child)
+    # else a start that hangs would hang for ever: its ready timer, if any, goes on and kills it (SP-2)
+    if child.spec.shutdown == "kill":
+        turn.actions.append(Kill(path, child.incarnation))
+    else:
+        turn.actions.append(AskToStop(path, child.incarnation, "shutdown"))
+
+
+def _stop_supervisor(turn: Turn, child: Child, path: Path, *, is_final: bool) -> None:
+    shutdown = child.spec.shutdown
+    if shutdown == "kill":
+        _kill_supervisor(turn, path, is_final=is_final)
+        return
+    if shutdown != "infinity":
+        child.timer = turn.set_timer("shutdown", path, shutdown)
+    below = turn.node(path)
+    if below is not None:
+        end(turn, below, Ending("asked", SHUTDOWN, None, is_final))
+
+
+def _stop_or_settle(turn: Turn, node: Node, child: Child) -> bool:
+    """Whether the child's end has to be waited for; a child without a process is settled here."""
+    if child.state == "stopping":
+        return True
+    is_final = node.ending is not None and node.ending.is_final
+    if child.state in ("running", "starting") and child.down is None:
+        _stop(turn, node, child, is_final=is_final)
+        return True
+    if child.down is not None:  # it died before its turn came: that is what is reported
+        _report_stop(turn, node, child, child.down)
+        child.down = None
+    turn.cancel_timer(child)
+    child.state = "stopped"
+    if child.spec.restart == "temporary" or node.is_dynamic:
+        turn.remove_child(node, child)
+    elif is_final:
+        turn.close(node, child)
+    return False
+
+
+def _drain(turn: Turn, node: Node) -> None:
+    left = 0
+    template = node.spec.template
+    for name, _ in in_order(node):
+        child = turn.own(node, name)
+        if child is None or not _is_alive(turn, node, child):
+            continue
+        left += 1
+        if child.state != "stopping":
+            _ask_or_kill(turn, child_path(node, name), child)
+    seconds = None if template is None or isinstance(template.shutdown, str) else template.shutdown
+    timer = turn.set_timer("drain", node.path, seconds) if left and seconds is not None else None
+    node.task = Draining(left, timer, ())
+    _drained(turn, node)
+
+
+def _drained(turn: Turn, node: Node) -> None:
+    if isinstance(node.task, Draining) and node.task.left == 0:
+        if node.task.timer is not None:
+            turn.cancel(node.task.timer)
+        _finish(turn, node)
+
+
+def _kill_supervisor(turn: Turn, path: Path, *, is_final: bool) -> None:
+    """Kill everything below (SP-3)."""
+    node = turn.node(path)
+    if node is None or node.phase == "down":
+        return
+    if isinstance(node.task, Draining) and node.task.timer is not None:
+        turn.cancel(node.task.timer)
+    was_final = node.ending is not None and node.ending.is_final
+    node.phase = "stopping"
+    node.ending = Ending("killed", Reason("killed"), None, is_final or was_final)
+    _refuse_queued(turn, node)
+    left = 0
+    for name, _ in in_order(node):
+        child = turn.own(node, name)
+        if child is None or not _is_alive(turn, node, child):
+            continue
+        left += 1
+        turn.cancel_timer(child)
+        child.state = "stopping"
+        if isinstance(child.spec, SupervisorSpec):
+            _kill_supervisor(turn, child_path(node, name), is_final=node.ending.is_final)
+        else:
+            turn.actions.append(Kill(child_path(node, name), child.incarnation))
+    node.task = Draining(left, None, ())
+    _drained(turn, node)
+
+
+def _is_alive(turn: Turn, node: Node, child: Child) -> bool:
+    """Whether a process of it is left; if not it is settled."""
+    if child.state == "stopping":
+        return True
+    if child.state in ("running", "starting") and child.down is None:
+        return True
+    _stop_or_settle(turn, node, child)
+    return False
+
+
+def _finish(turn: Turn, node: Node) -> None:
+    """No process is left below: the supervisor is down."""
+    ending = node.ending or Ending("asked", SHUTDOWN, None, is_final=True)
+    node.phase, node.task, node.ending, node.queue, node.window = "down", None, None, (), ()
+    for name, child in in_order(node):
+        if not child.is_static:  # what was added goes with the supervisor it was added to
+            turn.remove_child(node, turn.own(node, name) or child)
+    if ending.is_final:
+        turn.close_below(node.path)
+    if ending.kind != "start_failed":
+        turn.report_supervisor("supervisor_terminated", node, ending.reason)
+    if node.path:
+        turn.steps.append(Down(node.path, ending.reason))
+    else:
+        _halt(turn, node, ending)
+
+
+def _halt(turn: Turn, node: Node, ending: Ending) -> None:
+    if node.booting is not None:
+        is_failed = ending.kind == "start_failed"
+        error = start_failed(ending.culprit, ending.reason) if is_failed else StartFailed(node.spec.name, "stopped")
+        turn.refuse(node.booting, error)
+    for request in node.stoppers:
+        turn.actions.append(Answer(request, Done()))
+    node.booting, node.stoppers = None, ()
+    turn.actions.append(Halt(SHUTDOWN, ending.kind == "gave_up", ending.cause))
+
+
+def _refuse_queued(turn: Turn, node: Node) -> None:
+    """Requests that came before the end are told of it; deaths are seen when their turn to stop comes."""
+    for event in node.queue:
+        match event:
+            case Boot() | StopTree() | Started() | StartFailedEvent() | Ignored() | Exited() | Due():
+                pass
+            case _:
+                refuse_not_running(turn, event, node.path)
+    node.queue = ()
+
+
+def refuse_not_running(turn: Turn, request: ChildRequest, path: Path) -> None:
+    """Answer a request to a supervisor that is not there."""
+    turn.refuse(request.request, NotRunning(turn.name_of(path)))
+
+
+def _answer_stopped(turn: Turn, node: Node, child: Child) -> None:
+    if child.asked is not None:
+        path = child_path(node, child.spec.name)
+        turn.refuse(child.asked.request, StartFailed(path, "stopped while it was starting"))
+        child.asked = None
+    for request in child.stoppers:
+        turn.actions.append(Answer(request, Done()))
+    child.stoppers = ()
+    wake(turn, child)
+
+
+def _report_stop(turn: Turn, node: Node, child: Child, reason: Reason) -> None:
+    """Report an end that is not the one that was asked for; in a dynamic supervisor's end, each kind once."""
+    expected = "killed" if child.spec.shutdown == "kill" else "shutdown"
+    is_clean = reason.kind in ("normal", "shutdown") and child.spec.restart != "permanent"
+    if reason.kind == expected or is_clean:
+        return
+    task = node.task
+    if isinstance(task, Draining):
+        if reason.kind in task.reported or (node.ending is not None and node.ending.kind == "killed"):
+            return
+        node.task = Draining(task.left, task.timer, (*task.reported, reason.kind))
+    turn.report("shutdown_error", node, child, reason)
+
+
+def _at(task: StopSequence) -> str:
+    return task.names[task.index] if task.index < len(task.names) else ""

@@ -1,0 +1,204 @@
+"""The supervisor: THE other loop. It waits, decides, performs.
+
+    what happened: a death, a "ready", a timer, a request
+        └─▶ decide(tree, event, now) ─▶ actions ─▶ performed by the troupe, in the order given
+
+It never imports user code, opens a payload or waits for anybody: a hanging actor, caller or zygote is a timer to it.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import os
+import resource
+import signal
+from collections import deque
+from collections.abc import Callable
+from time import monotonic
+
+from actors.certificate import DeathCertificate
+from runtime.callers import Callers
+from runtime.desk import Desk
+from runtime.process.zygote import Play
+from runtime.reporter import Reporter
+from runtime.supervision import action, event
+from runtime.supervision.decide import decide
+from runtime.supervision.spec import Spec, SupervisorSpec
+from runtime.supervision.tree import Tree, find, new_tree
+from runtime.troupe import Troupe
+from runtime.vault import Vault
+from runtime.watches import Watches
+from runtime.wire.control import Ending
+
+Answered = Callable[[action.Result], None]
+EMPTY = SupervisorSpec("")
+
+
+class Supervisor:
+    """One system's supervisor, in its own process."""
+
+    def __init__(self, root: str, system: str, play: Play) -> None:
+        self.system = system
+        self.tree: Tree = new_tree(EMPTY)
+        self.reporter = Reporter()
+        self.callers = Callers(root)
+        self.vault = Vault()
+        self.troupe = Troupe(
+            root,
+            system,
+            callers=self.callers,
+            vault=self.vault,
+            reporter=self.reporter,
+            play=play,
+            happened=self.happened,
+            died=self._died,
+        )
+        self.watches = Watches(self.troupe)
+        self.desk = Desk(self, f"{root}/control")
+        self._events: deque[event.Event] = deque()
+        self._wake = asyncio.Event()
+        self._requests: dict[int, Answered] = {}
+        self._numbers = itertools.count(1)
+        self._timers: dict[event.Timer, asyncio.TimerHandle] = {}
+        self.ending: Ending | None = None
+
+    async def run(self, ready: Callable[[], None]) -> Ending:
+        """Serve until the tree has ended. ready() is called once everybody may connect."""
+        self._loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            self._loop.add_signal_handler(number, self._on_signal)
+        self.troupe.open()
+        self.desk.open()
+        ready()
+        while self.ending is None:  # THE other loop: wait, decide, perform
+            await self._wake.wait()
+            self._wake.clear()
+            while self._events:
+                self.tree, actions = decide(self.tree, self._events.popleft(), monotonic())
+                for one in actions:
+                    self._perform(one)
+        self.troupe.shut()
+        self.desk.tell_ending(self.ending)
+        self.desk.close()
+        return self.ending
+
+    def happened(self, what: event.Event) -> None:
+        """Something happened; it is decided on in its turn."""
+        self._events.append(what)
+        self._wake.set()
+
+    def boot(self, spec: SupervisorSpec, answered: Answered) -> None:
+        """Start the tree."""
+        self.tree = new_tree(spec, seed=int.from_bytes(os.urandom(4), "little"))
+        self.happened(event.Boot(self._request(answered)))
+
+    def start_child(self, supervisor: str, spec: Spec, answered: Answered) -> None:
+        """Start a child."""
+        self.happened(event.StartChild(self._request(answered), supervisor, spec))
+
+    def stop_child(self, path: str, answered: Answered) -> None:
+        """Stop a child; of a dynamic supervisor's, its current process (OTP's terminate_child by pid)."""
+        number = self._request(answered)
+        parent = self.tree.nodes.get(path.rpartition(".")[0])
+        child = find(self.tree, path)
+        incarnation = child.incarnation if parent is not None and parent.is_dynamic and child is not None else None
+        self.happened(event.TerminateChild(number, path, incarnation))
+
+    def delete_child(self, path: str, answered: Answered) -> None:
+        """Forget a stopped child's specification."""
+        self.happened(event.DeleteChild(self._request(answered), path))
+
+    def restart_child(self, path: str, answered: Answered) -> None:
+        """Stop a child and start it again, its mailbox kept."""
+        self.troupe.hold(path)
+
+        def restarted(result: action.Result) -> None:
+            self.troupe.release(path)
+            answered(result)
+
+        def stopped(result: action.Result) -> None:
+            if isinstance(result, action.Refused):
+                restarted(result)
+            else:
+                self.happened(event.RestartChild(self._request(restarted), path))
+
+        self.happened(event.TerminateChild(self._request(stopped), path))
+
+    def stop(self, answered: Answered | None = None) -> None:
+        """Stop the whole tree, in reverse order."""
+        self.happened(event.StopTree(self._request(answered or _nobody)))
+
+
+    def kill(self) -> None:
+        """End at once: the warden kills and clears up what is left."""
+        os._exit(128 + signal.SIGKILL)
+
+    def _on_signal(self) -> None:
+        if self._loop.is_running() and self.tree.phase == "stopping":
+            self.kill()
+        self.stop()
+
+    def _request(self, answered: Answered) -> int:
+        number = next(self._numbers)
+        self._requests[number] = answered
+        return number
+
+    def _perform(self, one: action.Action) -> None:
+        match one:
+            case action.Launch():
+                self.troupe.launch(one)
+            case action.AskToStop():
+                self.troupe.ask_to_stop(one, is_final=self._is_final(one.path))
+            case action.Kill():
+                self.troupe.kill(one)
+            case action.SetTimer(timer, at):
+                self._timers[timer] = self._loop.call_at(at, self._due, timer)
+            case action.CancelTimer(timer):
+                handle = self._timers.pop(timer, None)
+                if handle is not None:
+                    handle.cancel()
+            case action.Close(path):
+                self.troupe.close(path)
+                self.watches.stopped(path)
+            case action.Forget(path):
+                self.troupe.forget(path)
+            case action.Answer(request, result):
+                self._requests.pop(request)(result)
+            case action.Report():
+                self.reporter.report(one)
+            case action.Halt(reason, gave_up, cause):
+                certificate = cause.certificate if cause is not None else None
+                is_known = isinstance(certificate, DeathCertificate)
+                self.ending = Ending(
+                    "gave up" if gave_up else reason.kind, gave_up, certificate if is_known else None
+                )
+
+    def _due(self, timer: event.Timer) -> None:
+        self._timers.pop(timer, None)
+        self.happened(event.Due(timer))
+
+    def _is_final(self, path: str) -> bool:
+        """Whether a stop is for good, and not part of a group's restart."""
+        while path:
+            path = path.rpartition(".")[0]
+            node = self.tree.nodes.get(path)
+            task = node.task if node is not None else None
+            if getattr(task, "then", None) is not None:
+                return False
+        return True
+
+    def _died(self, certificate: DeathCertificate) -> None:
+        self.reporter.died(certificate)
+        self.watches.died(certificate)
+
+
+def _nobody(_result: action.Result) -> None:
+    """Nobody waits for the answer."""
+
+
+def main(root: str, system: str, play: Play, ready: Callable[[], None]) -> Ending:
+    """Be the supervisor until the tree has ended."""
+    with contextlib.suppress(ValueError, OSError):  # a lower hard limit is what there is
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return asyncio.run(Supervisor(root, system, play).run(ready))

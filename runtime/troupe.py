@@ -1,0 +1,367 @@
+"""The troupe: every process under the supervisor, and the mailbox of every name. Performs launches, stops and kills.
+
+    launch ─▶ box, page, zygote ─▶ pid, pidfd ─▶ "ready" on the event pipe ─▶ Started
+    pidfd readable ─▶ reaped ─▶ certificate ─▶ askers told ─▶ Exited
+
+TR-1  A process is reaped before its death is told: one incarnation of a name at a time.
+TR-2  Whoever waits for an answer of the dead is told before anything is restarted.
+TR-3  What the dead leave behind (their process group; what was handed to us) is gone within SWEEP_SECONDS.
+"""
+
+import asyncio
+import itertools
+import os
+import signal
+from collections.abc import Callable, Iterator
+from time import monotonic_ns
+
+from actors.certificate import DeathCertificate
+from runtime.callers import Callers
+from runtime.mailbox import page
+from runtime.mailbox.box import Box, directory_of
+from runtime.mailbox.patience import BOARD_BYTES
+from runtime.memory.seal import allocated
+from runtime.plan import Program
+from runtime.process import exit as process_exit
+from runtime.process.launch import Launcher
+from runtime.process.order import Launch as Order
+from runtime.process.order import Setup, decode_ready
+from runtime.process.zygote import Play
+from runtime.reporter import Reporter
+from runtime.supervision import event
+from runtime.supervision.action import AskToStop, Kill, Launch
+from runtime.supervision.spec import SupervisorSpec
+from runtime.supervision.tree import Child
+from runtime.vault import Vault
+from runtime.wire.frame import Header
+from runtime.worker import Worker, certify, not_launched
+
+SWEEP_SECONDS = 0.1
+TERM_GRACE_SECONDS = 0.1  # between SIGTERM and SIGKILL, after the child's own `shutdown`
+_EVENT_BYTES = 1 << 16  # the capacity of a pipe: a read returns whole lines
+
+Died = Callable[[DeathCertificate], None]
+
+
+class Troupe:
+    """All workers by path, and the one zygote they come from."""
+
+    def __init__(
+        self,
+        root: str,
+        system: str,
+        *,
+        callers: Callers,
+        vault: Vault,
+        reporter: Reporter,
+        play: Play,
+        happened: Callable[[event.Event], None],
+        died: Died,
+    ) -> None:
+        self._root = root
+        self._system = system
+        self._callers = callers
+        self._vault = vault
+        self._reporter = reporter
+        self._happened = happened
+        self._died = died
+        self._workers: dict[str, Worker] = {}
+        self._held: set[str] = set()
+        self._by_token: dict[int, Worker] = {}
+        self._tokens = itertools.count(1)
+        self.board_fd = allocated("understudy-board", BOARD_BYTES)
+        self._seats = set(range(1, BOARD_BYTES))
+        self._events_read, self._events_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        os.set_blocking(self._events_write, True)
+        self._launcher = Launcher(self, play, {self._events_write})
+        self._zygote_fd = -1
+        self._sweep: asyncio.TimerHandle | None = None
+
+    def open(self) -> None:
+        """Fork the zygote, and listen to the event pipe."""
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._events_read, self._on_events)
+        self._launcher.open()
+        self._watch_zygote()
+
+    def set_up(self, path: list[str], argv: list[str]) -> None:
+        """The surroundings of the owner's program, for the zygote."""
+        self._launcher.set_up(Setup(path, argv))
+
+    def get(self, path: str) -> Worker | None:
+        """The worker of that path, running or not; None when it is not known."""
+        return self._workers.get(path)
+
+    def __iter__(self) -> Iterator[Worker]:
+        return iter(self._workers.values())
+
+    def take_seat(self) -> int:
+        """A seat on the board; 0, which nobody reads, when all are taken."""
+        return self._seats.pop() if self._seats else 0
+
+    def leave_seat(self, seat: int) -> None:
+        """Its process is gone."""
+        if seat:
+            os.pwrite(self.board_fd, b"\0", seat)
+            self._seats.add(seat)
+
+    # ---- what the decisions ask for
+
+    def launch(self, launch: Launch) -> None:
+        """Start a process; its mailbox is opened if it is not open."""
+        program = _program(launch.spec.payload)
+        worker = self._workers.get(launch.path)
+        if worker is None:
+            worker = self._workers[launch.path] = Worker(launch.path, program)
+        worker.program = program
+        worker.incarnation = launch.incarnation
+        try:
+            box = self.open_box(worker)
+        except OSError as exc:
+            self._not_launched(worker, f"mailbox: {os.strerror(exc.errno or 0)}")
+            return
+        box.set_life(page.RESTARTING if launch.incarnation > 1 else page.STARTING)
+        box.set_control(page.RUN)
+        box.page.forget_last_words()
+        box.words[page.INCARNATION] = launch.incarnation
+        worker.seat = self.take_seat()
+        worker.token = next(self._tokens)
+        self._by_token[worker.token] = worker
+        self._launcher.launch(self._order(worker), [box.page_fd, program.payload, self.board_fd])
+
+    def open_box(self, worker: Worker) -> Box:
+        """The worker's mailbox, made now if there is none."""
+        if worker.box is None:
+            worker.box = Box(self._root, directory_of(worker.path), worker.program.mailbox.size)
+            wanted = worker.program.mailbox.size
+            if worker.box.mailbox_bytes < wanted:
+                self._reporter.mailbox_is_small(worker.path, worker.box.mailbox_bytes, wanted)
+        return worker.box
+
+    def box_of(self, path: str, child: Child | None) -> Box | None:
+        """The open mailbox of a path; one whose actor is still to be started is opened now. None: closed for good."""
+        worker = self._workers.get(path)
+        if worker is not None and worker.box is not None:
+            return worker.box
+        if child is None or child.incarnation or child.state == "stopped" and worker is not None:
+            return None
+        if isinstance(child.spec, SupervisorSpec):
+            return None
+        if worker is None:
+            worker = self._workers[path] = Worker(path, _program(child.spec.payload))
+        box = self.open_box(worker)
+        box.set_life(page.STARTING)
+        return box
+
+    def refuses(self, path: str) -> bool:
+        """A full mailbox refuses at once."""
+        return self._workers[path].program.mailbox.when_full == "refuse"
+
+    def ask_to_stop(self, ask: AskToStop, *, is_final: bool) -> None:
+        """Ask politely; an actor that stops for good first handles what is queued, if its `drain` says so."""
+        worker = self._current(ask.path, ask.incarnation)
+        if worker is None or worker.box is None:
+            return
+        worker.is_asked = True
+        finish = is_final and worker.program.drain == "finish" and ask.path not in self._held
+        worker.box.set_control(page.STOP_FINISH if finish else page.STOP_DISCARD)
+
+    def kill(self, kill: Kill) -> None:
+        """End a process: one that was asked by SIGTERM and, a moment later, SIGKILL; any other by SIGKILL at once."""
+        worker = self._current(kill.path, kill.incarnation)
+        if worker is None:
+            return
+        if worker.token:
+            worker.is_doomed = True
+            self._launcher.cancel(worker.token)
+        elif worker.is_asked:
+            worker.send_signal(signal.SIGCONT)
+            worker.send_signal(signal.SIGTERM)
+            self._loop.call_later(TERM_GRACE_SECONDS, self._kill_hard, worker, kill.incarnation)
+        else:
+            worker.send_signal(signal.SIGKILL)
+
+    def close(self, path: str) -> None:
+        """Nothing will restart it: end its mailbox. One that is held is only being restarted by hand."""
+        worker = self._workers.get(path)
+        if worker is None or worker.box is None:
+            return
+        if path in self._held:
+            worker.box.set_life(page.RESTARTING)
+            return
+        box, worker.box = worker.box, None
+        box.close(lambda header, started: self._left_over(worker, header, started=started))
+
+    def forget(self, path: str) -> None:
+        """Its specification is gone."""
+        self._workers.pop(path, None)
+
+    def hold(self, path: str) -> None:
+        """Keep the mailboxes at and below path through the next stop."""
+        self._held.update(p for p in self._workers if p == path or p.startswith(f"{path}."))
+
+    def release(self, path: str) -> None:
+        """Undo `hold`; what was not started again is closed now."""
+        released = {p for p in self._held if p == path or p.startswith(f"{path}.")}
+        self._held -= released
+        for path in released:
+            worker = self._workers.get(path)
+            if worker is not None and not worker.pid and not worker.token:
+                self.close(path)
+
+    # ---- what the zygote reports
+
+    def launched(self, token: int, pid: int) -> None:
+        """See `launch.Outcome`."""
+        worker = self._by_token.pop(token)
+        worker.token = 0
+        worker.pid = pid
+        worker.pidfd = os.pidfd_open(pid)
+        self._loop.add_reader(worker.pidfd, self._on_exit, worker)
+        if worker.is_doomed:
+            worker.send_signal(signal.SIGKILL)
+
+    def failed(self, token: int, error: str) -> None:
+        """See `launch.Outcome`."""
+        worker = self._by_token.pop(token)
+        worker.token = 0
+        self.leave_seat(worker.seat)
+        self._not_launched(worker, error)
+
+    def threads_at_import(self, token: int, module: str) -> None:
+        """See `launch.Outcome`."""
+        self._reporter.threads_at_import(self._by_token[token].path, module)
+
+    # ---- what the kernel reports
+
+    def _on_events(self) -> None:
+        try:
+            raw = os.read(self._events_read, _EVENT_BYTES)
+        except BlockingIOError:
+            return
+        for line in raw.splitlines():
+            ready = decode_ready(line)
+            worker = self._current(ready.path, ready.incarnation)
+            if worker is not None and worker.box is not None:
+                worker.is_ready = True
+                worker.box.set_life(page.READY)
+                self._happened(event.Started(ready.path, ready.incarnation))
+
+    def _on_exit(self, worker: Worker) -> None:
+        ended = process_exit.reap(worker.pid)
+        if ended is None:
+            return
+        self._on_events()  # it may have said that it was ready just before
+        self._loop.remove_reader(worker.pidfd)
+        process_exit.kill_group(worker.pid)
+        self._sweep_soon()
+        self.leave_seat(worker.seat)
+        certificate = certify(worker, ended, monotonic_ns())
+        kind = _kind(worker, ended)
+        worker.certificate = certificate
+        if worker.box is not None:
+            worker.box.set_life(page.RESTARTING)
+            worker.box.bury(lambda header, _: self._died_with(worker, header, certificate))  # TR-2
+        worker.gone()
+        if kind not in ("normal", "shutdown"):
+            self._died(certificate)
+        self._happened(event.Exited(worker.path, worker.incarnation, event.Reason(kind, certificate)))
+
+    def _watch_zygote(self) -> None:
+        self._zygote_fd = os.pidfd_open(self._launcher.pid)
+        self._loop.add_reader(self._zygote_fd, self._on_zygote_exit)
+
+    def _on_zygote_exit(self) -> None:
+        if process_exit.reap(self._launcher.pid) is None:
+            return
+        self._loop.remove_reader(self._zygote_fd)
+        os.close(self._zygote_fd)
+        self._launcher.died()
+
+    # ---- inside
+
+    def _order(self, worker: Worker) -> Order:
+        program = worker.program
+        address = worker.path.rpartition(".")[0] if program.pool else worker.path
+        return Order(
+            token=worker.token,
+            path=worker.path,
+            address=address,
+            incarnation=worker.incarnation,
+            system=self._system,
+            directory=self._root,
+            mailbox=directory_of(worker.path),
+            crash_on_raise=program.crash_on_raise,
+            key=program.key,
+            warm=True,
+            events=self._events_write,
+            seat=worker.seat,
+        )
+
+    def _current(self, path: str, incarnation: int) -> Worker | None:
+        worker = self._workers.get(path)
+        is_alive = worker is not None and worker.incarnation == incarnation and (worker.pid or worker.token)
+        return worker if is_alive else None
+
+    def _kill_hard(self, worker: Worker, incarnation: int) -> None:
+        if worker.incarnation == incarnation:
+            worker.send_signal(signal.SIGKILL)
+
+    def _not_launched(self, worker: Worker, error: str) -> None:
+        certificate = not_launched(worker, error)
+        worker.certificate = certificate
+        worker.gone()
+        self._died(certificate)
+        self._happened(event.StartFailed(worker.path, worker.incarnation, event.Reason("crash", certificate)))
+
+    def _died_with(self, worker: Worker, header: Header, certificate: DeathCertificate) -> None:
+        if header.is_ask:
+            self._callers.tell_death(header, certificate, "started")
+        self._vault.free_body(header.body)
+
+    def _left_over(self, worker: Worker, header: Header, *, started: bool) -> None:
+        """A message of a mailbox that is closed: its asker is told, and it is counted and logged."""
+        if header.is_ask and started and worker.certificate is not None:
+            self._callers.tell_death(header, worker.certificate, "started")
+        elif header.is_ask:
+            self._callers.tell_stopped(header, "stopped for good")
+        else:
+            self._reporter.dead_letter(worker.path)
+        self._vault.free_body(header.body)
+
+    def _sweep_soon(self) -> None:
+        if self._sweep is None:
+            self._sweep = self._loop.call_later(SWEEP_SECONDS, self._sweep_now)
+
+    def _sweep_now(self) -> None:
+        """Kill what was handed to us (TR-3); not while a start is in flight: it may be one of ours."""
+        self._sweep = None
+        if self._launcher.is_busy or process_exit.sweep(self.known_pids()):
+            self._sweep_soon()
+
+    def known_pids(self) -> set[int]:
+        """Our own children."""
+        return {self._launcher.pid, *(worker.pid for worker in self._workers.values() if worker.pid)}
+
+    def shut(self) -> None:
+        """The tree is down: end the zygote and kill what is left."""
+        if self._sweep is not None:
+            self._sweep.cancel()
+        self._launcher.shut()
+        while process_exit.sweep(set()):
+            continue
+
+
+def _program(payload: object) -> Program:
+    if not isinstance(payload, Program):
+        raise TypeError(f"a worker's payload: expected a Program, got {payload!r}")
+    return payload
+
+
+def _kind(worker: Worker, ended: process_exit.Exit) -> str:
+    """OTP's word for an end: asked to stop and clean is "shutdown", clean is "normal", the rest is not."""
+    if ended.signal:
+        return "killed"
+    if ended.code:
+        return "crash"
+    return "shutdown" if worker.is_asked else "normal"

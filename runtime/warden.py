@@ -1,0 +1,116 @@
+"""The warden: waits for the owner and the supervisor, nothing else; then kills, reaps and clears up what is left.
+
+    owner ── exec ──▶ warden ── fork ──▶ supervisor ── fork ──▶ zygote ── fork, fork ──▶ actors
+
+WA-1  It is a subreaper: whatever its descendants leave behind, sessions of their own included, becomes its child.
+WA-2  The supervisor is gone: everything is killed and reaped, the directory removed.
+WA-3  The owner is gone: the supervisor is asked to stop, and after OWNER_GONE_SECONDS it is treated as WA-2.
+WA-4  It is a session of its own: a terminal's Ctrl-C reaches the owner only, who stops the system in order.
+"""
+
+import argparse
+import contextlib
+import os
+import select
+import signal
+from pathlib import Path
+from typing import NoReturn
+
+import msgspec
+
+from actors.errors import ActorError, AlreadyRunning
+from runtime import directory, host, supervisor
+from runtime.process import exit as process_exit
+from runtime.process import prctl
+
+OWNER_GONE_SECONDS = 0.6  # the promise is: nothing is left a second after the owner's death
+
+
+class Boot(msgspec.Struct, frozen=True):
+    """What the warden tells its owner when it has started, or has not."""
+
+    pid: int = 0
+    error: str = ""
+    args: tuple[str | int, ...] = ()
+
+
+def main() -> None:
+    """Be the warden; started by `runtime.client` with a pipe to report to."""
+    parser = argparse.ArgumentParser(prog="understudy-warden", description="Started by Supervisor(); not by hand.")
+    parser.add_argument("system")
+    parser.add_argument("owner", type=int, help="pid")
+    parser.add_argument("report", type=int, help="descriptor of the pipe the owner reads")
+    options = parser.parse_args()
+    prctl.set_name("understudy")
+    owner = _pidfd_of_parent(options.owner)
+    if owner is None:
+        return
+    try:
+        lock = directory.claim(options.system)
+    except (ActorError, OSError) as exc:
+        args = (exc.system, exc.pid) if isinstance(exc, AlreadyRunning) else (str(exc),)
+        _report(options.report, Boot(error=type(exc).__name__ if isinstance(exc, ActorError) else "", args=args))
+        return
+    root = directory.root_of(options.system)
+    prctl.become_subreaper()
+    warden = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        os.close(owner)
+        os.close(lock)
+        _be_supervisor(root, options.system, options.report, warden)
+    os.close(options.report)
+    _wait(owner, pid)
+    while process_exit.sweep(set()):
+        select.select([], [], [], 0.001)
+    directory.remove(root)
+    os.close(lock)
+
+
+def _wait(owner: int, pid: int) -> None:
+    """Wait until the supervisor is gone (WA-2); see that it goes when the owner is (WA-3)."""
+    fd = os.pidfd_open(pid)
+    poll = select.poll()
+    poll.register(owner, select.POLLIN)
+    poll.register(fd, select.POLLIN)
+    ready = {found for found, _ in poll.poll()}
+    if fd not in ready:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(fd, signal.SIGTERM)
+        poll.unregister(owner)
+        poll.poll(OWNER_GONE_SECONDS * 1000)
+    with contextlib.suppress(ProcessLookupError):
+        signal.pidfd_send_signal(fd, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    os.close(fd)
+
+
+def _be_supervisor(root: Path, system: str, report: int, warden: int) -> NoReturn:
+    code = 1
+    try:
+        prctl.set_name("understudy-sup")
+        prctl.die_with_parent()
+        if os.getppid() == warden:
+            prctl.become_subreaper()
+            supervisor.main(str(root), system, host.play, lambda: _report(report, Boot(pid=os.getpid())))
+            code = 0
+    finally:
+        os._exit(code)
+
+
+def _pidfd_of_parent(pid: int) -> int | None:
+    """A pidfd of our parent; None when it is gone already."""
+    try:
+        fd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return None
+    if os.getppid() == pid:
+        return fd
+    os.close(fd)
+    return None
+
+
+def _report(fd: int, boot: Boot) -> None:
+    with contextlib.suppress(BrokenPipeError):  # the owner is gone: the warden will notice
+        os.write(fd, msgspec.json.encode(boot))
+    os.close(fd)

@@ -1,0 +1,1 @@
+"""What is written: frames, payloads, control messages."""

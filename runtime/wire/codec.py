@@ -1,0 +1,238 @@
+"""Payloads: arguments, replies, exceptions and constructor calls as bytes. The one place that unpickles.
+
+    PLAIN     msgpack: what is flat and of the commonest types (int of 64 bits, str, bytes, float, bool, None)
+    PICKLED   pickle protocol 5, by name or by value (codec_pickler); exceptions are data around one (codec_error)
+
+The kind is one flag of the frame. Pickles are exchanged between processes of one uid only (the FIFOs are 0600 in a
+directory that is 0700); what comes from a socket never gets here.
+
+Only flat values are plain: msgpack turns a tuple into a list and a bytearray into bytes, and the walk through a
+container that would find out takes longer than the C pickler takes for the whole.
+
+CO-1  What arrives is equal to what was sent and of the same exact type, or the sender gets `Unencodable`. A view
+      (memoryview) arrives as a read-only one; what goes by value is a copy, as cloudpickle makes it.
+CO-2  An instance that comes back has the class it had; one definition makes one class per process (DF-2).
+CO-3  Every method may be called by several threads at once, and from code that runs inside another of its calls, as
+      an object's `__reduce__` does: a pickler belongs to one call for as long as that takes.
+CO-4  An error in here is `Unencodable` or `Undecodable`; `encode_error` has none. What is no `Exception`
+      (KeyboardInterrupt, SystemExit) goes through.
+"""
+
+import io
+import pickle
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from actors.errors import Undecodable, Unencodable
+from runtime.wire import codec_culprit, codec_error
+from runtime.wire.codec_pickler import NUMBERED, NamePickler, Names, ValuePickler, definition, is_importable
+from runtime.wire.definitions import Catalogue, Definitions, StoreFailed
+
+PLAIN = 0
+PICKLED = 1
+
+_PLAIN_TYPES = frozenset({int, str, bytes, float, bool, type(None)})
+_MOST_KEPT_BYTES = 64 * 1024  # a pickler that made more than that is not kept: its memo has grown with it
+
+# msgspec and not msgpack: half the time, and an encoder keeps no buffer that a second thread could get into (CO-3).
+_pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder().decode
+_unpack_list = msgspec.msgpack.Decoder(list[Any]).decode
+
+Payload = bytes | memoryview
+
+
+class Codec:
+    """Encodes and decodes payloads for one process.
+
+    Args:
+        definitions: the system's store of definitions; None: what goes by value is whole in every payload.
+        importable: can the other processes import the module of this name? Asked once per module.
+    """
+
+    __slots__ = ("_catalogue", "_names", "_picklers")
+
+    def __init__(
+        self, definitions: Definitions | None = None, importable: Callable[[str], bool] = is_importable
+    ) -> None:
+        self._catalogue = Catalogue(definitions) if definitions is not None else None
+        self._names = Names(importable)
+        self._picklers: list[NamePickler] = []  # those not in use; pop and append are atomic (CO-3)
+
+    def encode_call(
+        self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], chain: tuple[str, ...]
+    ) -> tuple[int, bytes]:
+        """Encode a message.
+
+        Args:
+            chain: paths of the actors that wait for this ask, the first asker first.
+        Returns:
+            Kind and payload.
+        Raises:
+            Unencodable: where and what: `add() argument 2["key"][0]`; arguments count from 1.
+        """
+        if not kwargs:
+            for argument in args:
+                if type(argument) not in _PLAIN_TYPES:
+                    break
+            else:
+                try:
+                    return PLAIN, _pack([chain or None, name, *args])
+                except (OverflowError, ValueError):  # an int beyond 64 bits, a lone surrogate: pickle has them
+                    pass
+        try:
+            return PICKLED, self._dumps((name, args, kwargs, chain))
+        except Exception as exc:  # whatever a user's __reduce__ or __getstate__ raises, here and below
+            raise self._refused(exc, f"{name}()", _arguments(name, args, kwargs)) from exc
+
+    def decode_call(self, kind: int, payload: Payload) -> tuple[str, Sequence[Any], dict[str, Any], Sequence[str]]:
+        """Decode a message: name, args, kwargs, chain.
+
+        Raises:
+            Undecodable: with the error that it was as its cause.
+        """
+        try:
+            if kind == PLAIN:
+                call = _unpack_list(payload)
+                return call[1], call[2:], {}, call[0] or ()
+            name, args, kwargs, chain = self._loads(payload)
+            return name, args, kwargs, chain
+        except Exception as exc:
+            raise _undecodable("message", exc) from exc
+
+    def encode_value(self, value: object, where: str) -> tuple[int, bytes]:
+        """Encode one value, such as a reply.
+
+        Args:
+            where: what it is, for the error: `reply of add()`.
+        Returns:
+            Kind and payload.
+        Raises:
+            Unencodable: where and what: `reply of add()["key"][0]`.
+        """
+        if type(value) in _PLAIN_TYPES:
+            try:
+                return PLAIN, _pack(value)
+            except (OverflowError, ValueError):  # as in encode_call
+                pass
+        try:
+            return PICKLED, self._dumps(value)
+        except Exception as exc:
+            raise self._refused(exc, where, [(where, value)]) from exc
+
+    def decode_value(self, kind: int, payload: Payload) -> Any:
+        """Decode one value.
+
+        Raises:
+            Undecodable: with the error that it was as its cause.
+        """
+        try:
+            return _unpack(payload) if kind == PLAIN else self._loads(payload)
+        except Exception as exc:
+            raise _undecodable("value", exc) from exc
+
+    def encode_error(self, exc: BaseException) -> bytes:
+        """Encode an exception as data: itself, if it can be rebuilt, and what there is to say of it in any case."""
+        return codec_error.encode(exc, self._dumps, self._loads)
+
+    def decode_error(self, payload: Payload) -> BaseException:
+        """The exception, with the traceback it had as its cause; a `RemoteError` if it cannot be rebuilt here.
+
+        Raises:
+            Undecodable: the payload is no exception.
+        """
+        try:
+            return codec_error.decode(payload, self._loads)
+        except Exception as exc:
+            raise _undecodable("failure", exc) from exc
+
+    def encode_constructor(self, actor: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
+        """Encode how an actor is made: its class, by name or by value, and its arguments.
+
+        Raises:
+            Unencodable: where and what: `Counter() argument 1`.
+        """
+        try:
+            return self._dumps((actor, args, kwargs))
+        except Exception as exc:
+            name = actor.__qualname__
+            raise self._refused(exc, name, [(name, actor), *_arguments(name, args, kwargs)]) from exc
+
+    def decode_constructor(self, payload: Payload) -> tuple[type, tuple[Any, ...], dict[str, Any]]:
+        """Decode how an actor is made: class, args, kwargs.
+
+        Raises:
+            Undecodable: with the error that it was as its cause.
+        """
+        try:
+            actor, args, kwargs = self._loads(payload)
+        except Exception as exc:
+            raise _undecodable("constructor call", exc) from exc
+        return actor, args, kwargs
+
+    def _dumps(self, value: object) -> bytes:
+        try:
+            pickler = self._picklers.pop()
+        except IndexError:
+            pickler = NamePickler(self._names, self._catalogue)
+        try:
+            pickled = pickler.dumps(value)
+        except Exception:  # GoesByValue, a local class; what cannot be pickled at all fails again, and that counts
+            return ValuePickler(self._names, self._catalogue).dumps(value)
+        if len(pickled) < _MOST_KEPT_BYTES:
+            self._picklers.append(pickler)
+        return pickled
+
+    def _loads(self, payload: Payload) -> Any:
+        if payload[0] == NUMBERED[0]:
+            return _NumberedUnpickler(io.BytesIO(memoryview(payload)[1:]), self._class_of).load()
+        return pickle.loads(payload)
+
+    def _class_of(self, number: int) -> type:
+        if self._catalogue is None:
+            return definition(number)
+        return self._catalogue.class_of(number, pickle.loads)
+
+    def _refused(self, failure: Exception, where: str, parts: Iterable[tuple[str, object]]) -> Exception:
+        """What to raise for a value that could not be pickled."""
+        if isinstance(failure, StoreFailed):
+            return failure.error
+        for path, part in parts:
+            alone = self._attempt(part)
+            if alone is not None:
+                return Unencodable(*codec_culprit.find(path, part, alone, self._attempt))
+        return Unencodable(where, codec_culprit.text_of(failure))  # each passed: changed meanwhile, or just too deep
+
+    def _attempt(self, part: object) -> Exception | None:
+        try:
+            self._dumps(part)
+        except Exception as exc:  # it is looked for
+            return exc
+        return None
+
+
+class _NumberedUnpickler(pickle.Unpickler):
+    """Unpickles what a pickler wrote behind NUMBERED."""
+
+    def __init__(self, file: io.BytesIO, class_of: Callable[[int], type]) -> None:
+        super().__init__(file)
+        self._class_of = class_of
+
+    def find_class(self, module: str, name: str) -> Any:
+        """What a name in the pickle stands for."""
+        if name == definition.__name__ and module == definition.__module__:
+            return self._class_of
+        return super().find_class(module, name)
+
+
+def _arguments(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[tuple[str, object]]:
+    for index, argument in enumerate(args, start=1):
+        yield f"{name}() argument {index}", argument
+    for key, argument in kwargs.items():
+        yield f"{name}() argument {key}=", argument
+
+
+def _undecodable(what: str, exc: Exception) -> Undecodable:
+    return Undecodable(f"a {what} that arrived cannot be rebuilt here: {codec_culprit.text_of(exc)}")

@@ -1,0 +1,127 @@
+"""Frames: what is written to a mailbox and to a reply FIFO, one frame in one write of at most PIPE_BUF bytes.
+
+A message frame (little-endian, no padding; every field below is at a fixed offset so that state can be stored in place):
+
+    0   u32  length of the whole frame, header and trailer included
+    4   u8   state: 0 queued, k started for the k-th time, DONE, ANSWERED          written by the receiver
+    5   u8   flags: ASK, PICKLED, LARGE
+    6   u8   retry: how often a started message may be run again                   written by the receiver
+    7   u8   index + 1 of the message in the actor's table, 0 before it is known   written by the receiver
+    8   u64  ask id, 0 for a tell
+    16  u64  reply address (number of a reply FIFO), 0 for a tell
+    24  u64  deadline, CLOCK_MONOTONIC in ns, 0 for none
+    32  u64  number of the large body, 0 for none
+    40  …    payload
+    -4  u32  length again
+
+A reply frame is 16 bytes (u32 length, u8 flags, 3 spare, u64 ask id) and a payload.
+
+FR-1  The supervisor reads headers only: it can answer for the dead and free bodies without opening a payload.
+FR-2  A frame whose two lengths differ was cut short; it is never decoded.
+"""
+
+import struct
+from dataclasses import dataclass
+
+PIPE_BUF = 4096  # pipe(7): a write of at most PIPE_BUF bytes is atomic; 4096 on Linux
+
+QUEUED = 0
+MAX_ATTEMPTS = 200
+DONE = 254
+ANSWERED = 255
+
+ASK = 1
+PICKLED = 2  # the payload is a pickle, else msgpack
+LARGE = 4  # the payload is in the body, not in the frame
+
+ERROR = 8  # reply: the payload is an encoded exception
+DEATH = 16  # reply: the payload is a death certificate (msgpack), answered by the supervisor
+STOPPED = 32  # reply: the actor is stopped for good, answered by the supervisor
+
+HEADER = struct.Struct("<IBBBBQQQQ")
+LENGTH = struct.Struct("<I")
+REPLY = struct.Struct("<IBxxxQ")
+
+STATE_AT = 4
+FLAGS_AT = 5
+RETRY_AT = 6
+INDEX_AT = 7
+PAYLOAD_AT = HEADER.size
+OVERHEAD = HEADER.size + LENGTH.size
+
+MAX_PAYLOAD = PIPE_BUF - OVERHEAD
+MAX_REPLY = PIPE_BUF - REPLY.size
+
+_LENGTHS = tuple(LENGTH.pack(n) for n in range(PIPE_BUF + 1))
+_TELL_PLAIN = HEADER.pack(0, 0, 0, 0, 0, 0, 0, 0, 0)[4:]
+_TELL_PICKLED = HEADER.pack(0, 0, PICKLED, 0, 0, 0, 0, 0, 0)[4:]
+
+unpack_header = HEADER.unpack_from
+unpack_reply = REPLY.unpack_from
+
+
+def tell(kind: int, payload: bytes) -> bytes:
+    """A frame that expects no answer, without a large body; kind is the codec's (0 plain, 1 pickled)."""
+    length = _LENGTHS[len(payload) + OVERHEAD]
+    return b"".join((length, _TELL_PICKLED if kind else _TELL_PLAIN, payload, length))
+
+
+def ask(kind: int, payload: bytes, ask_id: int, reply_to: int, deadline_ns: int) -> bytes:
+    """A frame that expects an answer, without a large body."""
+    length = len(payload) + OVERHEAD
+    flags = ASK | PICKLED if kind else ASK
+    return HEADER.pack(length, 0, flags, 0, 0, ask_id, reply_to, deadline_ns, 0) + payload + _LENGTHS[length]
+
+
+def large(flags: int, ask_id: int, reply_to: int, deadline_ns: int, body: int) -> bytes:
+    """A frame whose payload is in the body of that number."""
+    head = HEADER.pack(OVERHEAD, 0, flags | LARGE, 0, 0, ask_id, reply_to, deadline_ns, body)
+    return head + _LENGTHS[OVERHEAD]
+
+
+def reply(flags: int, ask_id: int, payload: bytes) -> bytes:
+    """A reply frame; its payload is at most MAX_REPLY bytes."""
+    return REPLY.pack(len(payload) + REPLY.size, flags, ask_id) + payload
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """A message frame's header, read from a journal or a drained FIFO."""
+
+    offset: int
+    length: int
+    state: int
+    flags: int
+    retry: int
+    index: int
+    ask_id: int
+    reply_to: int
+    deadline_ns: int
+    body: int
+
+    @property
+    def is_ask(self) -> bool:
+        """Somebody waits for an answer."""
+        return bool(self.flags & ASK)
+
+
+def walk(view: memoryview, start: int, end: int) -> list[Header]:
+    """The headers of the whole frames from start on, up to the first that is none (FR-2) or to end."""
+    headers: list[Header] = []
+    offset = start
+    while offset + OVERHEAD <= end:
+        fields = unpack_header(view, offset)
+        length: int = fields[0]
+        if not is_whole(view, offset, length, end):
+            break
+        headers.append(Header(offset, *fields))
+        offset += length
+    return headers
+
+
+def is_whole(view: memoryview, offset: int, length: int, end: int) -> bool:
+    """Both lengths are there, agree and are possible (FR-2)."""
+    if not OVERHEAD <= length <= PIPE_BUF or offset + length > end:
+        return False
+    trailer: int = LENGTH.unpack_from(view, offset + length - LENGTH.size)[0]
+    return trailer == length

@@ -1,0 +1,172 @@
+"""A process's lines to the supervisor: blocking control connections, as many as there are requests at one time.
+
+A request takes an idle line or opens one, so that a long start never holds up a short question. What is registered for
+the process (reply FIFOs) goes by a line of its own, the session: it is forgotten when that is closed, which the kernel
+does for the dead.
+"""
+
+import os
+import socket
+import threading
+from typing import Any
+
+import msgspec
+
+from actors import errors
+from actors.errors import ActorError, NoSuchSystem, SystemGone
+from runtime.wire import control
+
+
+
+class Lines:
+    """All lines of this process to one system. Threads share it; `close` closes every line."""
+
+    def __init__(self, directory: str, system: str) -> None:
+        self._directory = directory
+        self._system = system
+        self._idle: list[control.Channel] = []
+        self._lock = threading.Lock()
+        self._session: control.Channel | None = None
+
+    def open(self) -> tuple[control.Welcome, int]:
+        """Open the session now, and sit down at the board.
+
+        Returns:
+            The welcome, and the board's descriptor (the caller's to close).
+        Raises:
+            NoSuchSystem: nobody answers there.
+        """
+        session, welcome, board = self._connect()
+        with self._lock:
+            self._session = session
+        return welcome, board
+
+    def register(self, message: Any) -> Any:
+        """Send a request whose effect lasts as long as this process is attached; returns the answer's value."""
+        with self._lock:
+            if self._session is None:
+                self._session, _, board = self._connect()
+                os.close(board)
+            return self._exchange(self._session, message, None)[0]
+
+    def request(
+        self, message: Any, fds: list[int] | None = None, *, timeout: float | None = None
+    ) -> tuple[Any, list[int]]:
+        """Send a request and block for its answer, for ever or until the timeout in seconds.
+
+        Returns:
+            The answer's plain value, and the descriptors beside it (the caller's to close).
+        Raises:
+            TimeoutError: the timeout passed.
+            SystemGone: the supervisor went away.
+            ActorError: what the supervisor refused it with.
+        """
+        line = self._take()
+        line.sock.settimeout(timeout)
+        try:
+            result = self._exchange(line, message, fds)
+        except ActorError as exc:
+            if isinstance(exc, SystemGone):
+                line.close()
+            else:
+                self._give_back(line)
+            raise
+        except BaseException:  # KeyboardInterrupt: the answer is still to come, so the line cannot be used again
+            line.close()
+            raise
+        self._give_back(line)
+        return result
+
+    def close(self) -> None:
+        """Close all idle lines; the supervisor forgets what belonged to them."""
+        with self._lock:
+            lines, self._idle = self._idle, []
+            if self._session is not None:
+                lines.append(self._session)
+                self._session = None
+        for line in lines:
+            line.close()
+
+    def _exchange(self, line: control.Channel, message: Any, fds: list[int] | None) -> tuple[Any, list[int]]:
+        try:
+            line.put(control.encode(message), fds)
+            line.flush()
+            body = line.take()
+            while body is None:
+                if not line.feed():
+                    raise SystemGone(self._system, "unknown", "the supervisor is gone")
+                body = line.take()
+            answer: control.Answer = control.decode_answer(body)
+            received = line.take_fds()
+        except TimeoutError:
+            raise
+        except (OSError, control.Protocol, msgspec.MsgspecError) as exc:
+            raise SystemGone(self._system, "unknown", f"the supervisor is gone ({exc})") from exc
+        if isinstance(answer, control.Failed):
+            raise error_of(answer)
+        return answer.value, received
+
+    def _give_back(self, line: control.Channel) -> None:
+        with self._lock:
+            self._idle.append(line)
+    def _take(self) -> control.Channel:
+        with self._lock:
+            if self._idle:
+                return self._idle.pop()
+        line, _, board = self._connect()
+        os.close(board)
+        return line
+
+    def _connect(self) -> tuple[control.Channel, control.Welcome, int]:
+        line = control.Channel(connect(self._directory, self._system))
+        line.put(control.encode(control.Hello(pid=os.getpid())))
+        line.flush()
+        body = line.take()
+        while body is None:
+            if not line.feed():
+                line.close()
+                raise NoSuchSystem(self._system, "the connection was refused")
+            body = line.take()
+        answer = control.decode_answer(body)
+        if isinstance(answer, control.Failed):
+            line.close()
+            raise error_of(answer)
+        (board,) = line.take_fds(1)
+        return line, msgspec.convert(answer.value, control.Welcome), board
+
+
+def connect(directory: str, system: str) -> socket.socket:
+    """A connection to the control socket below directory.
+
+    Raises:
+        NoSuchSystem: nobody listens there.
+    """
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    try:
+        fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            sock.connect(f"/proc/self/fd/{fd}/control")  # sun_path holds 107 bytes; a directory may be longer
+        finally:
+            os.close(fd)
+    except OSError as exc:
+        sock.close()
+        raise NoSuchSystem(system, str(exc)) from exc
+    return sock
+
+
+def error_of(failed: control.Failed) -> ActorError:
+    """The error of actors.errors that a refusal stands for."""
+    kind = getattr(errors, failed.error, None)
+    if not (isinstance(kind, type) and issubclass(kind, ActorError)):
+        return ActorError(failed.error, *failed.args)
+    arguments = list(failed.args)
+    if kind is errors.StartFailed:
+        arguments.append(failed.certificate)
+    return kind(*arguments)
+
+
+def failed_of(error: ActorError) -> control.Failed:
+    """A refusal as it crosses the socket."""
+    if isinstance(error, errors.StartFailed):
+        return control.Failed("StartFailed", [error.name, error.detail], error.certificate)
+    return control.Failed(type(error).__name__, list(error.args))

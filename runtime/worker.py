@@ -1,0 +1,105 @@
+"""Workers: what the supervisor holds of each name under it: its mailbox, and the process that plays it now."""
+
+import os
+import signal
+from dataclasses import dataclass
+
+from actors.certificate import DeathCertificate, MessageInHand
+from runtime.mailbox import page
+from runtime.mailbox.box import Box
+from runtime.plan import Program
+from runtime.process import exit as process_exit
+
+
+@dataclass(slots=True)
+class Worker:
+    """One name and its current process, if there is one.
+
+    Attributes:
+        path: dotted.
+        program: what it runs.
+        box: its mailbox; None while it is closed.
+        incarnation: of the current or last process.
+        token: of a launch that is under way, else 0.
+        pid, pidfd: of the process, once it was launched, else 0 and -1.
+        seat: of the process on the board.
+        is_ready: it said so.
+        is_asked: it was asked to stop.
+        is_doomed: it is to be killed as soon as its pid is known.
+        certificate: of its last death.
+    """
+
+    path: str
+    program: Program
+    box: Box | None = None
+    incarnation: int = 0
+    token: int = 0
+    pid: int = 0
+    pidfd: int = -1
+    seat: int = 0
+    is_ready: bool = False
+    is_asked: bool = False
+    is_doomed: bool = False
+    certificate: DeathCertificate | None = None
+
+    def send_signal(self, number: int) -> None:
+        """Signal the process, if there is one; never another that has taken over its pid."""
+        if self.pidfd >= 0:
+            try:
+                signal.pidfd_send_signal(self.pidfd, number)
+            except ProcessLookupError:
+                return
+
+    def gone(self) -> None:
+        """The process has been reaped."""
+        if self.pidfd >= 0:
+            os.close(self.pidfd)
+        self.pidfd = -1
+        self.pid = 0
+        self.is_ready = self.is_asked = self.is_doomed = False
+
+
+def certify(worker: Worker, ended: process_exit.Exit, now_ns: int) -> DeathCertificate:
+    """The death certificate of a worker's process, read off its page."""
+    phase = "run" if worker.is_ready else "start"
+    if worker.is_asked:
+        phase = "stop"
+    words = worker.box.page.last_words() if worker.box is not None else ""
+    is_native = bool(ended.signal)
+    return DeathCertificate(
+        actor=worker.path,
+        incarnation=worker.incarnation,
+        pid=worker.pid,
+        phase=phase,
+        cause="signal" if ended.signal else ("exception" if words else "exit"),
+        exit_code=ended.code,
+        signal=ended.signal,
+        traceback="" if is_native else words,
+        native_stack=words if is_native else "",
+        in_hand=_in_hand(worker, now_ns),
+        log_lines=worker.box.page.log_lines() if worker.box is not None else (),
+        restarts=worker.incarnation - 1,
+    )
+
+
+def not_launched(worker: Worker, error: str) -> DeathCertificate:
+    """The certificate of a start that never had a process."""
+    return DeathCertificate(
+        worker.path, worker.incarnation, 0, "start", "launch", traceback=error.rstrip(), restarts=worker.incarnation - 1
+    )
+
+
+def _in_hand(worker: Worker, now_ns: int) -> MessageInHand | None:
+    if worker.box is None:
+        return None
+    header = worker.box.in_hand()
+    if header is None:
+        return None
+    age = max(0.0, (now_ns - worker.box.words[page.SINCE_NS]) / 1e9)
+    return MessageInHand(message_name(worker.box, header.index), header.state, age)
+
+
+def message_name(box: Box, index: int) -> str:
+    """Name of a message by its index + 1 in the actor's table; "" when it is not known yet."""
+    names = list(box.page.table())
+    return names[index - 1] if 0 < index <= len(names) else ""
