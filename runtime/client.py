@@ -6,6 +6,7 @@ are context managers, and have `open()` and `close()` for notebooks, where a `wi
 """
 
 import asyncio
+import contextlib
 import os
 import re
 import subprocess
@@ -84,10 +85,8 @@ class Client(Handle):
 
     def kill(self) -> None:
         """End the whole system at once, by SIGKILL."""
-        try:
+        with contextlib.suppress(SystemGone, NoSuchSystem):
             self._request(control.KillAll())
-        except SystemGone:
-            return
 
     def __enter__(self) -> Self:
         return self.open()
@@ -173,10 +172,8 @@ class Supervisor(Client):
     def close(self) -> None:
         """Stop all actors in reverse order, then the supervisor; returns when nothing is left."""
         if self._opened and self._warden is not None:
-            try:
+            with contextlib.suppress(SystemGone, NoSuchSystem):  # it ended by itself
                 self._request(control.Stop(path=""))
-            except SystemGone:  # it ended by itself
-                pass
         super().close()
         if self._warden is not None:
             self._warden.wait()

@@ -89,7 +89,7 @@ def _parse(text: str, path: Path) -> dict[str, Any]:
 
 
 def _syntax_line(message: str, text: str, path: Path) -> str:
-    """tomllib's "Expected '=' after a key (at line 3, column 5)" in the form of all other lines."""
+    """What tomllib says, "Expected '=' after a key (at line 3, column 5)", in the form of all other lines."""
     found = _SYNTAX_ERROR.fullmatch(message)
     what = found["what"] if found is not None else message
     verb, _, rest = what.partition(" ")

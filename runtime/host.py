@@ -11,6 +11,7 @@ HO-3  Nothing is sent to become ready but one frame on the supervisor's event pi
 
 import asyncio
 import atexit
+import contextlib
 import faulthandler
 import inspect
 import os
@@ -96,6 +97,8 @@ class Host:
 
 def play(launch: Launch, page_fd: int, payload_fd: int, board_fd: int) -> int:
     """Be the actor until its end; returns the exit code. Called in a fresh fork of the zygote."""
+    with contextlib.suppress(PermissionError):
+        os.setpgid(0, 0)
     reset_signals()
     prctl.set_name(launch.path.rpartition(".")[2])
     page = Page(page_fd)

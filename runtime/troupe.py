@@ -11,6 +11,7 @@ TR-3  What the dead leave behind (their process group; what was handed to us) is
 import asyncio
 import itertools
 import os
+import select
 import signal
 from collections.abc import Callable, Iterator
 from time import monotonic_ns
@@ -216,7 +217,11 @@ class Troupe:
         worker = self._by_token.pop(token)
         worker.token = 0
         worker.pid = pid
-        worker.pidfd = os.pidfd_open(pid)
+        try:
+            worker.pidfd = os.pidfd_open(pid)
+        except ProcessLookupError:  # a spare that was killed, and swept, as it got its order
+            self._not_launched(worker, "its process was killed before it began")
+            return
         self._loop.add_reader(worker.pidfd, self._on_exit, worker)
         if worker.is_doomed:
             worker.send_signal(signal.SIGKILL)
@@ -277,6 +282,7 @@ class Troupe:
         self._loop.remove_reader(self._zygote_fd)
         os.close(self._zygote_fd)
         self._launcher.died()
+        self._sweep_soon()
 
     # ---- inside
 
@@ -336,11 +342,10 @@ class Troupe:
     def _sweep_now(self) -> None:
         """Kill what was handed to us (TR-3); not while a start is in flight: it may be one of ours."""
         self._sweep = None
-        if self._launcher.is_busy or process_exit.sweep(self.known_pids()):
+        if self._launcher.is_busy or process_exit.sweep(self._known_pids(), self._launcher.pid):
             self._sweep_soon()
 
-    def known_pids(self) -> set[int]:
-        """Our own children."""
+    def _known_pids(self) -> set[int]:
         return {self._launcher.pid, *(worker.pid for worker in self._workers.values() if worker.pid)}
 
     def shut(self) -> None:
@@ -348,8 +353,10 @@ class Troupe:
         if self._sweep is not None:
             self._sweep.cancel()
         self._launcher.shut()
+        self._loop.remove_reader(self._zygote_fd)
+        os.close(self._zygote_fd)
         while process_exit.sweep(set()):
-            continue
+            select.select([], [], [], 0.001)
 
 
 def _program(payload: object) -> Program:

@@ -13,6 +13,7 @@ import contextlib
 import os
 import select
 import signal
+import traceback
 from pathlib import Path
 from typing import NoReturn
 
@@ -94,6 +95,8 @@ def _be_supervisor(root: Path, system: str, report: int, warden: int) -> NoRetur
             prctl.become_subreaper()
             supervisor.main(str(root), system, host.play, lambda: _report(report, Boot(pid=os.getpid())))
             code = 0
+    except BaseException:  # noqa: BLE001  # nothing may return into the warden; the owner sees it on stderr
+        traceback.print_exc()
     finally:
         os._exit(code)
 

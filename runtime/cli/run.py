@@ -100,14 +100,13 @@ def _until_end(system: System, happenings: "SimpleQueue[_Happening]", *, as_json
             case _Lost(error):
                 raise error
             case _Ended(ending):
-                code = _report(system, ending, as_json=as_json)
-                return SIGNALLED + signalled if signalled else code
+                return _report(system, ending, signalled, as_json=as_json)
 
 
 def _wait(system: System, happenings: "SimpleQueue[_Happening]") -> None:
     try:
         happenings.put(_Ended(system.wait()))
-    except Exception as exc:  # noqa: BLE001  # raised again by the loop, which would wait forever without it
+    except Exception as exc:  # raised again by the loop, which would wait forever without it
         happenings.put(_Lost(exc))
 
 
@@ -129,7 +128,7 @@ def _announce(system: System, *, as_json: bool) -> None:
     structlog.get_logger().info("started", system=system.name, actors=sum(s.kind == "worker" for s in statuses))
 
 
-def _report(system: System, ending: Ending | None, *, as_json: bool) -> int:
+def _report(system: System, ending: Ending | None, signalled: int, *, as_json: bool) -> int:
     """Say how it ended; the death certificate goes to stderr, where errors are."""
     reason = ending.reason if ending is not None else "stopped"
     gave_up = ending is not None and ending.gave_up
@@ -139,8 +138,8 @@ def _report(system: System, ending: Ending | None, *, as_json: bool) -> int:
         written = certificate.to_dict() if certificate is not None else None
         ended = {"event": "ended", "system": system.name, "reason": reason, "gave_up": gave_up, "certificate": written}
         click.echo(json.dumps(ended))
-    if not gave_up:
-        return OK
+    if signalled or not gave_up:  # what a signal ended did not give up, however it ended
+        return SIGNALLED + signalled if signalled else OK
     click.echo(f"error: system {system.name!r} gave up: {reason}", err=True)
     if certificate is not None:
         click.echo(certificate.report(), err=True)

@@ -28,7 +28,7 @@ _timeout = click.option(
 @click.argument("message")
 @click.argument("words", nargs=-1, metavar="[JSON|KEY=JSON]...", type=click.UNPROCESSED)
 @click.pass_obj
-def ask(  # noqa: PLR0913  # one for each option
+def ask(  # one for each option
     doors: Doors, name: str, message: str, words: tuple[str, ...], *, system: str | None, timeout: float, as_json: bool
 ) -> int:
     """Ask an actor and print its answer as JSON (as Python's repr where JSON cannot carry it).
@@ -39,7 +39,7 @@ def ask(  # noqa: PLR0913  # one for each option
     with attached(doors, system) as running, deadline(timeout):
         try:
             value = getattr(running[name], message).ask(*args, **kwargs).result()
-        except Exception as exc:  # noqa: BLE001  # a handler may raise anything, and it arrives as itself
+        except Exception as exc:  # a handler may raise anything, and it arrives as itself
             return _failed(exc, f"{name}.{message}", as_json=as_json)
     text = json_text(value)
     if as_json:
@@ -56,7 +56,7 @@ def ask(  # noqa: PLR0913  # one for each option
 @click.argument("message")
 @click.argument("words", nargs=-1, metavar="[JSON|KEY=JSON]...", type=click.UNPROCESSED)
 @click.pass_obj
-def tell(  # noqa: PLR0913  # one for each option
+def tell(  # one for each option
     doors: Doors, name: str, message: str, words: tuple[str, ...], *, system: str | None, timeout: float
 ) -> int:
     """Send a message without waiting for an answer; waits for room in the mailbox. Arguments as for `ask`."""

@@ -28,7 +28,7 @@ _OURS = ("actors", "runtime")
 _OUR_ROOT = FilePath(__file__).resolve().parents[2]
 
 
-class _ImportFailed(Exception):  # noqa: N818  # says what happened; never leaves this file
+class _ImportFailed(Exception):
     """Why a class could not be had, in one line."""
 
 

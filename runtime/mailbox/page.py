@@ -15,6 +15,7 @@ PG-1  Words are stored through `memoryview.cast("Q")`: one aligned 8-byte store.
 PG-2  The memory is allocated at creation (`posix_fallocate`) and sealed against shrinking: no SIGBUS.
 """
 
+import contextlib
 import mmap
 import os
 
@@ -138,10 +139,11 @@ class Page:
         return tuple(raw.decode(errors="replace").splitlines()[-most:])
 
     def close(self) -> None:
-        """Unmap it; using it afterwards raises ValueError."""
-        self.words.release()
-        self.view.release()
-        self._map.close()
+        """Unmap it; using it afterwards raises ValueError. What a slice of it still looks at goes with the slice."""
+        with contextlib.suppress(BufferError):
+            self.words.release()
+            self.view.release()
+            self._map.close()
 
 
 def create(mailbox_bytes: int) -> int:

@@ -40,12 +40,12 @@ def signal_name(number: int) -> str:
         return f"SIG{number}"
 
 
-def children_of(parent: int) -> list[int]:
-    """Pids of all children of a process, zombies included.
+def children_of(parent: int) -> list[tuple[int, int]]:
+    """Pid and process group of all children of a process, zombies included.
 
     From /proc/*/stat: /proc/<pid>/task/<tid>/children is there only with CONFIG_PROC_CHILDREN.
     """
-    found: list[int] = []
+    found: list[tuple[int, int]] = []
     for entry in os.listdir("/proc"):
         if not entry.isdigit():
             continue
@@ -54,8 +54,9 @@ def children_of(parent: int) -> list[int]:
                 stat = file.read()
         except OSError:  # it has ended meanwhile
             continue
-        if int(stat[stat.rindex(b")") + 4 :].split(b" ", 1)[0]) == parent:
-            found.append(int(entry))
+        ppid, pgrp = stat[stat.rindex(b")") + 4 :].split(b" ", 2)[:2]
+        if int(ppid) == parent:
+            found.append((int(entry), int(pgrp)))
     return found
 
 
@@ -71,15 +72,19 @@ def kill_group(pgid: int) -> None:
         os.killpg(pgid, signal.SIGKILL)
 
 
-def sweep(known: set[int]) -> int:
+def sweep(known: set[int], spared_group: int = 0) -> int:
     """Kill and reap the children that are not known; returns how many there were. Call it until there are none.
 
-    Their children become ours as they die. Never waits for one that cannot be killed at once.
+    Their children become ours as they die. Never waits for one that cannot be killed at once. Members of the spared
+    group (the zygote's) are reaped if they have ended, and left alone otherwise.
     """
-    strangers = [pid for pid in children_of(os.getpid()) if pid not in known]
-    for pid in strangers:
-        kill(pid)
-    for pid in strangers:
+    strangers = 0
+    for pid, pgrp in children_of(os.getpid()):
+        if pid in known:
+            continue
+        if pgrp != spared_group:
+            strangers += 1
+            kill(pid)
         with contextlib.suppress(ChildProcessError):
             os.waitpid(pid, os.WNOHANG)
-    return len(strangers)
+    return strangers

@@ -10,6 +10,12 @@ class Setup(msgspec.Struct, frozen=True, tag="setup"):
     argv: list[str]
 
 
+class Spares(msgspec.Struct, frozen=True, tag="spares"):
+    """How many processes to keep forked and idle."""
+
+    count: int
+
+
 class Launch(msgspec.Struct, frozen=True, tag="launch"):
     """Start an actor process. Beside it: the descriptors of its page, its payload and the board.
 
@@ -65,5 +71,5 @@ def ready_line(path: str, incarnation: int) -> bytes:
 
 decode_ready = msgspec.json.Decoder(Ready).decode
 encode = msgspec.msgpack.Encoder().encode
-decode = msgspec.msgpack.Decoder(Setup | Launch).decode
+decode = msgspec.msgpack.Decoder(Setup | Spares | Launch).decode
 decode_report = msgspec.msgpack.Decoder(Report).decode

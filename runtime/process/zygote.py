@@ -1,33 +1,50 @@
 """The zygote: imports the user's modules once, stays single-threaded, and forks actors off.
 
     supervisor ══ socketpair ══ zygote ─ fork ─ middle ─ fork ─ actor
-                                                (reports the pid and exits: the actor is the supervisor's)
+                                                (exits at once: the actor is the supervisor's child)
+
+Two forks of a process with everything imported take some milliseconds, so that they are done ahead: a spare, forked and
+idle, waits for its order, and a launch is a wake-up. Spares are restocked when there is nothing else to do.
 
 ZY-1  It forks only while it has one thread. A module that starts threads when it is imported spoils it: it says so and
       ends; a new zygote takes its place, and that class is imported in the actor's own process from then on.
 ZY-2  What it unpickles comes from its supervisor's socketpair, which has no name.
-ZY-3  It dies with its supervisor.
+ZY-3  It dies with its supervisor; spares die with their zygote. Until its order a spare is in the zygote's process
+      group, which is how the supervisor tells it from what an actor left behind.
 """
 
 import contextlib
 import gc
 import os
+import select
 import signal
 import socket
 import sys
 import traceback
+from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from actors.errors import Undecodable
 from runtime.process import prctl
-from runtime.process.order import Launch, Report, Setup, decode, encode
+from runtime.process.order import Launch, Report, Setup, Spares, decode, encode
 from runtime.wire.codec import Codec
 
 _THREAD_POOLS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")  # `import numpy` starts OpenBLAS threads
+_ORDER_BYTES = 1 << 16
+_ORDER_FDS = 3
 
 Play = Callable[[Launch, int, int, int], int]
 """The main of an actor process: what to launch, descriptors of page, payload, board; returns the exit code."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spare:
+    """A process that waits for its order at the other end of sock."""
+
+    pid: int
+    sock: socket.socket
 
 
 class Zygote:
@@ -38,46 +55,145 @@ class Zygote:
         self._supervisor = supervisor
         self._play = play
         self._codec = Codec()
-        self._classes: dict[int, Any] = {}  # by payload: a restart finds everything imported
+        self._classes: dict[bytes, Any] = {}  # by their encoding: a restart finds everything imported
         self._restore = [name for name in _THREAD_POOLS if name not in os.environ]
+        self._spares: deque[Spare] = deque()
+        self._wanted = 1
 
     def run(self) -> NoReturn:
         """Serve orders until the supervisor is gone."""
         prctl.die_with_parent()
         prctl.set_name("understudy-zyg")
+        os.setpgid(0, 0)
         if os.getppid() != self._supervisor:
             os._exit(0)
+        poll = select.poll()
+        poll.register(self._sock, select.POLLIN)
         while True:
-            raw, fds, _, _ = socket.recv_fds(self._sock, 1 << 17, 3)
+            if self._classes and len(self._spares) < self._wanted and not poll.poll(0):
+                self._restock()
+                continue
+            raw, fds, _, _ = socket.recv_fds(self._sock, _ORDER_BYTES, _ORDER_FDS)
             if not raw:
                 os._exit(0)
-            order = decode(raw)
-            if isinstance(order, Setup):
-                _set_up(order)
-            else:
-                self._launch(order, fds)
+            self._obey(raw, fds)
             for fd in fds:
                 os.close(fd)
 
+    def _obey(self, raw: bytes, fds: list[int]) -> None:
+        match decode(raw):
+            case Setup(path, argv):
+                sys.path[:] = path
+                sys.argv[:] = argv
+            case Spares(count):
+                self._wanted = count
+            case Launch() as launch:
+                if launch.warm and not self._import(launch, class_part(fds[1])):
+                    return
+                if not (launch.warm and self._hand_over(launch, raw, fds)):
+                    self._launch(launch, fds)
+
+    def _hand_over(self, launch: Launch, raw: bytes, fds: list[int]) -> bool:
+        """Give the order to a spare; False when there is none that lives."""
+        while self._spares:
+            spare = self._spares.popleft()
+            try:
+                socket.send_fds(spare.sock, [raw], fds)
+            except OSError:  # it was killed
+                continue
+            finally:
+                spare.sock.close()
+            self._report(launch, pid=spare.pid)
+            return True
+        return False
+
     def _launch(self, launch: Launch, fds: list[int]) -> None:
-        if launch.warm and launch.key not in self._classes and not self._import(launch, fds[1]):
-            return
         try:
-            middle = os.fork()
+            actor = self._forked(lambda: self._play(launch, *fds))
         except OSError as exc:
             self._report(launch, error=f"fork: {exc}")
-            return
-        if middle == 0:
-            self._be_middle(launch, fds)
-        os.waitpid(middle, 0)
+        else:
+            self._report(launch, pid=actor)
 
-    def _import(self, launch: Launch, payload_fd: int) -> bool:
+    def _restock(self) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+        def understudy() -> int:
+            ours.close()
+            for spare in self._spares:
+                spare.sock.close()
+            raw, fds, _, _ = socket.recv_fds(theirs, _ORDER_BYTES, _ORDER_FDS)
+            if not raw:
+                os._exit(0)  # the zygote is gone, or has imported more since
+            theirs.close()
+            launch = decode(raw)
+            return self._play(launch, *fds) if isinstance(launch, Launch) else 1
+
+        try:
+            pid = self._forked(understudy)
+        except OSError:
+            self._wanted = len(self._spares)  # no more processes to be had: launches say so themselves
+            ours.close()
+        else:
+            self._spares.append(Spare(pid, ours))
+        theirs.close()
+
+    def _forked(self, main: Callable[[], int]) -> int:
+        """Fork twice; returns the pid of the grandchild, which is the supervisor's and runs main()."""
+        read, write = os.pipe()
+        try:
+            middle = os.fork()
+            if middle == 0:
+                self._be_middle(write, main)
+            os.waitpid(middle, 0)
+            os.close(write)
+            write = -1
+            pid = int.from_bytes(os.read(read, 8), "little")
+            if pid == 0:
+                raise BlockingIOError("the second fork failed")
+            return pid
+        finally:
+            os.close(read)
+            if write >= 0:
+                os.close(write)
+
+    def _be_middle(self, write: int, main: Callable[[], int]) -> NoReturn:
+        middle = os.getpid()
+        try:
+            actor = os.fork()
+        except OSError:
+            os._exit(1)
+        if actor:
+            os.write(write, actor.to_bytes(8, "little"))
+            os._exit(0)
+        os.close(write)
+        self._be_actor(middle, main)
+
+    def _be_actor(self, middle: int, main: Callable[[], int]) -> NoReturn:
+        code = 1
+        try:
+            wait_for_parent(self._supervisor, middle)
+            self._sock.close()
+            code = main()
+        except SystemExit as exc:
+            code = exc.code if isinstance(exc.code, int) else int(exc.code is not None)
+        except BaseException:  # noqa: BLE001  # nothing may return into the zygote's loop
+            traceback.print_exc()
+        finally:
+            with contextlib.suppress(Exception):
+                sys.stdout.flush()
+                sys.stderr.flush()
+            os._exit(code & 0xFF)
+
+    def _import(self, launch: Launch, encoded: bytes) -> bool:
         """Import the actor's class; False when that failed or started threads, which has been reported (ZY-1)."""
+        if encoded in self._classes:
+            return True
         before = set(sys.modules)
         for name in self._restore:
             os.environ[name] = "1"
         try:
-            self._classes[launch.key] = self._codec.decode_value(1, class_part(payload_fd))
+            self._classes[encoded] = self._codec.decode_value(1, encoded)
         except Undecodable as exc:
             self._report(launch, error="".join(traceback.format_exception(exc.__cause__ or exc)))
             return False
@@ -90,39 +206,16 @@ class Zygote:
         if len(os.listdir("/proc/self/task")) > 1:
             self._report(launch, threads=_culprit(set(sys.modules) - before))
             os._exit(0)
-        gc.collect()
-        gc.freeze()  # what is shared stays shared: the collector would write to it in every actor
+        if len(sys.modules) > len(before):
+            self._dismiss_spares()  # they have not imported it
+            gc.collect()
+            gc.freeze()  # what is shared stays shared: the collector would write to it in every actor
         return True
 
-    def _be_middle(self, launch: Launch, fds: list[int]) -> NoReturn:
-        middle = os.getpid()
-        try:
-            actor = os.fork()
-        except OSError as exc:
-            self._report(launch, error=f"fork: {exc}")
-            os._exit(1)
-        if actor:
-            self._report(launch, pid=actor)
-            os._exit(0)
-        self._be_actor(launch, middle, fds)
-
-    def _be_actor(self, launch: Launch, middle: int, fds: list[int]) -> NoReturn:
-        code = 1
-        try:
-            with contextlib.suppress(PermissionError):
-                os.setpgid(0, 0)
-            wait_for_parent(self._supervisor, middle)
-            self._sock.close()
-            code = self._play(launch, *fds)
-        except SystemExit as exc:
-            code = exc.code if isinstance(exc.code, int) else int(exc.code is not None)
-        except BaseException:  # noqa: BLE001  # nothing may return into the zygote's loop
-            traceback.print_exc()
-        finally:
-            with contextlib.suppress(Exception):
-                sys.stdout.flush()
-                sys.stderr.flush()
-            os._exit(code & 0xFF)
+    def _dismiss_spares(self) -> None:
+        for spare in self._spares:
+            spare.sock.close()
+        self._spares.clear()
 
     def _report(self, launch: Launch, *, pid: int = 0, error: str = "", threads: str = "") -> None:
         self._sock.send(encode(Report(launch.token, pid, error[-32_768:], threads)))
@@ -176,11 +269,6 @@ def close_all_but(keep: set[int]) -> None:
             os.closerange(low, fd)
             low = fd + 1
     os.closerange(low, os.sysconf("SC_OPEN_MAX"))
-
-
-def _set_up(setup: Setup) -> None:
-    sys.path[:] = setup.path
-    sys.argv[:] = setup.argv
 
 
 def _culprit(modules: set[str]) -> str:

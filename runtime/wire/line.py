@@ -119,20 +119,15 @@ class Lines:
 
     def _connect(self) -> tuple[control.Channel, control.Welcome, int]:
         line = control.Channel(connect(self._directory, self._system))
-        line.put(control.encode(control.Hello(pid=os.getpid())))
-        line.flush()
-        body = line.take()
-        while body is None:
-            if not line.feed():
-                line.close()
-                raise NoSuchSystem(self._system, "the connection was refused")
-            body = line.take()
-        answer = control.decode_answer(body)
-        if isinstance(answer, control.Failed):
+        try:
+            value, fds = self._exchange(line, control.Hello(pid=os.getpid()), None)
+        except SystemGone as exc:
             line.close()
-            raise error_of(answer)
-        (board,) = line.take_fds(1)
-        return line, msgspec.convert(answer.value, control.Welcome), board
+            raise NoSuchSystem(self._system, "it is going away") from exc
+        except ActorError:
+            line.close()
+            raise
+        return line, msgspec.convert(value, control.Welcome), fds[0]
 
 
 def connect(directory: str, system: str) -> socket.socket:

@@ -67,8 +67,10 @@ BROKEN = {
     ),
     "regions": (
         "children = {}\n[regions.prices]\n",
-        "F:2: regions: expected a key of the file (strategy, max_restarts, max_seconds, backoff, auto_shutdown, "
-        'children, template, max_children, name, path), got "regions"',
+        (
+            "F:2: regions: expected a key of the file (strategy, max_restarts, max_seconds, backoff, auto_shutdown, "
+            'children, template, max_children, name, path), got "regions"'
+        ),
     ),
     "bad name": (
         'name = "9 lives"\nchildren = {}',
@@ -138,8 +140,10 @@ BROKEN = {
     ),
     "shutdown": (
         '[children.a]\nactor = "MODULE:Gateway"\nshutdown = "never"',
-        'F:3: children.a.shutdown: expected "kill", "infinity" or a duration like "100ms", "5s", "2m", "6h", or '
-        'seconds, got "never"',
+        (
+            'F:3: children.a.shutdown: expected "kill", "infinity" or a duration like "100ms", "5s", "2m", "6h", or '
+            'seconds, got "never"'
+        ),
     ),
     "ready at once": (
         '[children.a]\nactor = "MODULE:Gateway"\nready = 0',
@@ -187,13 +191,17 @@ BROKEN = {
     ),
     "missing module": (
         '[children.a]\nactor = "no_such_shop:Gateway"',
-        'F:2: children.a.actor: expected a class that can be imported, got "no_such_shop:Gateway": '
-        "ModuleNotFoundError: No module named 'no_such_shop'",
+        (
+            'F:2: children.a.actor: expected a class that can be imported, got "no_such_shop:Gateway": '
+            "ModuleNotFoundError: No module named 'no_such_shop'"
+        ),
     ),
     "missing class": (
         '[children.a]\nactor = "MODULE:Gatway"',
-        'F:2: children.a.actor: expected a class that can be imported, got "MODULE:Gatway": MODULE has no Gatway (did '
-        "you mean Gateway?)",
+        (
+            'F:2: children.a.actor: expected a class that can be imported, got "MODULE:Gatway": MODULE has no Gatway '
+            "(did you mean Gateway?)"
+        ),
     ),
     "class that is no actor": (
         '[children.a]\nactor = "MODULE:Thing"',
@@ -205,8 +213,10 @@ BROKEN = {
     ),
     "missing argument": (
         '[children.a]\nactor = "MODULE:Inventory"',
-        "F:2: children.a.actor: expected arguments for Inventory(stock: dict, *, gateway: object = None), got missing "
-        "a required argument: 'stock'",
+        (
+            "F:2: children.a.actor: expected arguments for Inventory(stock: dict, *, gateway: object = None), got "
+            "missing a required argument: 'stock'"
+        ),
     ),
     "too many arguments": (
         '[children.a]\nactor = "MODULE:Gateway"\n\nargs = [1]',
@@ -214,8 +224,10 @@ BROKEN = {
     ),
     "unknown argument": (
         '[children.a]\nactor = "MODULE:Inventory"\nargs = [{}]\nkwargs = { colour = 1 }',
-        "F:4: children.a.kwargs: expected arguments for Inventory(stock: dict, *, gateway: object = None), got an "
-        "unexpected keyword argument 'colour'",
+        (
+            "F:4: children.a.kwargs: expected arguments for Inventory(stock: dict, *, gateway: object = None), got an "
+            "unexpected keyword argument 'colour'"
+        ),
     ),
     "args of the wrong type": (
         '[children.a]\nactor = "MODULE:Inventory"\nargs = { stock = 1 }',
@@ -263,8 +275,10 @@ BROKEN = {
     ),
     "significant for nobody": (
         '[children.a]\nactor = "MODULE:Gateway"\nrestart = "transient"\nsignificant = true',
-        "F:4: children.a.significant: expected auto_shutdown = any_significant|all_significant in its supervisor, got "
-        '"never"',
+        (
+            "F:4: children.a.significant: expected auto_shutdown = any_significant|all_significant in its supervisor, "
+            'got "never"'
+        ),
     ),
     "no equals sign": ("a = 1\nb c = 3", "F:2: syntax: expected '=' after a key in a key/value pair, got \"c = 3\""),
     "no value": ("a = ", "F:1: syntax: expected valid TOML (invalid value), got the end of the file"),

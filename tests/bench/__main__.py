@@ -1,0 +1,39 @@
+"""The command: runs the benches of the given names, all without any, and prints a row for each figure."""
+
+import argparse
+import json
+import os
+import sys
+
+from tests.bench.registry import BENCHES
+from tests.bench.row import heading, line
+from tests.bench.scale import Scale
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit code 0 whatever the figures are (a benchmark is no test), 2 for a name that is none."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=" ".join(BENCHES))
+    parser.add_argument("--json", action="store_true", help="a list of objects")
+    parser.add_argument("--smoke", action="store_true", help="seconds for all: shows that each runs; figures mean nothing")
+    chosen = parser.parse_args(arguments)
+    unknown = [name for name in chosen.names if name not in BENCHES]
+    if unknown:
+        parser.error(f"no such bench: {', '.join(unknown)}; expected {', '.join(BENCHES)}")
+    scale = Scale(smoke=chosen.smoke)
+    rows = []
+    if not chosen.json:
+        print(heading(), flush=True)
+    for name in chosen.names or BENCHES:
+        for row in BENCHES[name](scale):
+            rows.append(row)
+            if not chosen.json:
+                print(line(row), flush=True)
+    if chosen.json:
+        print(json.dumps([row.to_dict() for row in rows], indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("PYTHONWARNINGS", "ignore")  # of the systems' processes: their warnings are the tests' matter
+    sys.exit(main())

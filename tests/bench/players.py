@@ -1,0 +1,65 @@
+"""The actors that the benches play with; small, so that what is measured is the machine."""
+
+import os
+from typing import Any
+
+from actors import Actor, message
+
+
+class Tally(Actor):
+    """Counts."""
+
+    def __init__(self) -> None:
+        self.total = 0
+
+    @message
+    def add(self, n: int) -> int:
+        """The small message."""
+        self.total += n
+        return self.total
+
+    @message
+    def pid(self) -> int:
+        """Of its process."""
+        return os.getpid()
+
+    @message
+    def take(self, payload: Any) -> int:
+        """A payload; how many bytes it had."""
+        return payload.nbytes if hasattr(payload, "nbytes") else len(payload)
+
+
+class Driver(Actor):
+    """A caller in a process of its own."""
+
+    def __init__(self, target: Any) -> None:
+        self.add = target.add
+
+    @message
+    def ask_often(self, count: int) -> int:
+        """So many asks, one after the other."""
+        add = self.add
+        for _ in range(count):
+            add(1)
+        return count
+
+    @message
+    def tell_often(self, count: int) -> int:
+        """So many tells."""
+        tell = self.add.tell
+        for _ in range(count):
+            tell(1)
+        return count
+
+
+class Link(Actor):
+    """Passes an ask on to the next of a chain."""
+
+    def __init__(self, following: Any) -> None:
+        self.following = following
+
+    @message
+    def add(self, n: int) -> int:
+        """What the last of the chain answers."""
+        value: int = self.following.add(n)
+        return value
