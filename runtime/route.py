@@ -90,9 +90,11 @@ class Routes:
         return box.page.table()
 
     def close(self) -> None:
-        """Let go of every letterbox."""
+        """Close every letterbox: nobody writes any more."""
         with self._lock:
             for route in self._known.values():
-                route.boxes = []
+                boxes, route.boxes = route.boxes, []
+                for box in boxes:
+                    box.close()
             self._known.clear()
 

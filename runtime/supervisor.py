@@ -11,14 +11,18 @@ import contextlib
 import itertools
 import os
 import resource
+import select
 import signal
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 from time import monotonic
 
 from actors.certificate import DeathCertificate
+from runtime import directory
 from runtime.callers import Callers
 from runtime.desk import Desk
+from runtime.process import exit as process_exit
 from runtime.process.zygote import Play
 from runtime.reporter import Reporter
 from runtime.supervision import action, event
@@ -39,6 +43,7 @@ class Supervisor:
 
     def __init__(self, root: str, system: str, play: Play) -> None:
         self.system = system
+        self._root = Path(root)
         self.tree: Tree = new_tree(EMPTY)
         self.reporter = Reporter()
         self.callers = Callers(root)
@@ -62,9 +67,15 @@ class Supervisor:
         self._timers: dict[event.Timer, asyncio.TimerHandle] = {}
         self.ending: Ending | None = None
 
-    async def run(self, ready: Callable[[], None]) -> Ending:
-        """Serve until the tree has ended. ready() is called once everybody may connect."""
+    async def run(self, warden: int, ready: Callable[[], None]) -> Ending:
+        """Serve until the tree has ended.
+
+        Args:
+            warden: its pidfd.
+            ready: called once everybody may connect.
+        """
         self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(warden, self._warden_gone)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             self._loop.add_signal_handler(number, self._on_signal)
         self.troupe.open()
@@ -133,6 +144,13 @@ class Supervisor:
         """End at once: the warden kills and clears up what is left."""
         os._exit(128 + signal.SIGKILL)
 
+    def _warden_gone(self) -> None:
+        """Nobody would clear up after us: end everything now, and do it ourselves."""
+        while process_exit.sweep(set()):
+            select.select([], [], [], 0.001)
+        directory.remove(self._root)
+        os._exit(1)
+
     def _on_signal(self) -> None:
         if self._loop.is_running() and self.tree.phase == "stopping":
             self.kill()
@@ -196,9 +214,9 @@ def _nobody(_result: action.Result) -> None:
     """Nobody waits for the answer."""
 
 
-def main(root: str, system: str, play: Play, ready: Callable[[], None]) -> Ending:
+def main(root: str, system: str, play: Play, warden: int, ready: Callable[[], None]) -> Ending:
     """Be the supervisor until the tree has ended."""
     with contextlib.suppress(ValueError, OSError):  # a lower hard limit is what there is
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return asyncio.run(Supervisor(root, system, play).run(ready))
+    return asyncio.run(Supervisor(root, system, play).run(warden, ready))

@@ -5,7 +5,8 @@
 WA-1  It is a subreaper: whatever its descendants leave behind, sessions of their own included, becomes its child.
 WA-2  The supervisor is gone: everything is killed and reaped, the directory removed.
 WA-3  The owner is gone: the supervisor is asked to stop, and after OWNER_GONE_SECONDS it is treated as WA-2.
-WA-4  It is a session of its own: a terminal's Ctrl-C reaches the owner only, who stops the system in order.
+WA-4  The warden itself is gone: the supervisor, which watches it, does its work and ends.
+WA-5  It is a session of its own: a terminal's Ctrl-C reaches the owner only, who stops the system in order.
 """
 
 import argparse
@@ -57,8 +58,7 @@ def main() -> None:
     warden = os.getpid()
     pid = os.fork()
     if pid == 0:
-        os.close(owner)
-        os.close(lock)
+        os.close(owner)  # the lock stays open in both: it is free when both are gone
         _be_supervisor(root, options.system, options.report, warden)
     os.close(options.report)
     _wait(owner, pid)
@@ -90,10 +90,10 @@ def _be_supervisor(root: Path, system: str, report: int, warden: int) -> NoRetur
     code = 1
     try:
         prctl.set_name("understudy-sup")
-        prctl.die_with_parent()
+        prctl.become_subreaper()
+        watched = os.pidfd_open(warden)
         if os.getppid() == warden:
-            prctl.become_subreaper()
-            supervisor.main(str(root), system, host.play, lambda: _report(report, Boot(pid=os.getpid())))
+            supervisor.main(str(root), system, host.play, watched, lambda: _report(report, Boot(pid=os.getpid())))
             code = 0
     except BaseException:  # noqa: BLE001  # nothing may return into the warden; the owner sees it on stderr
         traceback.print_exc()

@@ -20,7 +20,7 @@ _NOT_READY, _CLOSED = 1 << 40, 1 << 41
 class Letterbox:
     """Where one sender drops frames for one actor process. Owns the FIFO's write end and its mapping of the page."""
 
-    __slots__ = ("_directory", "_urgent", "fd", "page", "refuse", "words")
+    __slots__ = ("_directory", "_fds", "_urgent", "fd", "page", "refuse", "words")
 
     def __init__(self, directory: str, page_fd: int, *, refuse: bool) -> None:
         """Open the FIFO below directory.
@@ -32,11 +32,13 @@ class Letterbox:
         Raises:
             FileNotFoundError: the mailbox was just closed.
         """
-        self.fd = fifo.open_write(f"{directory}/mailbox")
-        self._directory = directory
-        self._urgent: int | None = None
+        self._fds: list[int] = []
         self.page = Page(page_fd)
         self.words = self.page.words
+        self.fd = fifo.open_write(f"{directory}/mailbox")
+        self._fds.append(self.fd)
+        self._directory = directory
+        self._urgent: int | None = None
         self.refuse = refuse
 
     def post(self, raw: bytes) -> bool:
@@ -78,6 +80,7 @@ class Letterbox:
                 self._urgent = fifo.open_write(f"{self._directory}/urgent")
             except FileNotFoundError as exc:
                 raise BrokenPipeError from exc
+            self._fds.append(self._urgent)
         return self._urgent
 
     def wait_for_room(self, until_ns: int, *, urgent: bool = False) -> bool:
@@ -110,8 +113,11 @@ class Letterbox:
                     return "done" if header.state >= DONE else "started"
         return "unknown"
 
-    def __del__(self) -> None:
-        """Close both FIFOs, once the last user has let go; the mapping goes with the page object."""
-        os.close(self.fd)
-        if self._urgent is not None:
-            os.close(self._urgent)
+    def close(self) -> None:
+        """Close both FIFOs and unmap the page. Routes call it at the end; before, the last user's letting go does."""
+        fds, self._fds = self._fds, []
+        for fd in fds:
+            os.close(fd)
+        self.page.close()
+
+    __del__ = close

@@ -133,11 +133,13 @@ def child_failed(turn: Turn, node: Node, child: Child, reason: Reason) -> None:
         child.state = "stopped"
         ending = Ending("start_failed", reason, reason, is_final=not node.path, culprit=path)
         turn.steps.append(End(node.path, ending))
+    elif node.phase == "stopping":
+        child.state = "stopped"  # its turn to stop has not come, and need not
     else:
         child.state = "restarting"
         child.timer = turn.set_timer("retry", path, 0.0)  # ST-2
         wake(turn, child)
-        if node.task is not None:
+        if isinstance(node.task, StartSequence):
             node.task = None
             turn.steps.append(Next(node.path))
 

@@ -5,9 +5,9 @@ from time import perf_counter_ns
 
 from runtime.supervision.action import Launch
 from runtime.supervision.decide import decide as decided
-from runtime.supervision.event import Boot, Event, Exited, Reason, Started
+from runtime.supervision.event import Boot, Exited, Reason, Started
 from runtime.supervision.spec import SupervisorSpec, WorkerSpec
-from runtime.supervision.tree import Tree, new_tree
+from runtime.supervision.tree import Tree, find, new_tree
 from tests.bench.row import Row
 from tests.bench.sample import Sample, in_turn
 from tests.bench.scale import Scale
@@ -29,17 +29,13 @@ def _per_event(children: int, deaths: int) -> float:
     start = perf_counter_ns()
     for path in victims:
         now += 10.0  # each in a window of its own: the restart is immediate
-        event: Event = Exited(path, _incarnation(tree, path), Reason("killed"))
-        tree, actions = decided(tree, event, now)
+        child = find(tree, path)
+        assert child is not None
+        tree, actions = decided(tree, Exited(path, child.incarnation, Reason("killed")), now)
         launch = next(action for action in actions if isinstance(action, Launch))
         tree, _ = decided(tree, Started(path, launch.incarnation), now)
         events += 2
     return (perf_counter_ns() - start) / events / 1e3
-
-
-def _incarnation(tree: Tree, path: str) -> int:
-    child = tree.nodes[""].children[path]
-    return child.incarnation
 
 
 def _running(children: int) -> Tree:

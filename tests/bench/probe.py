@@ -8,16 +8,14 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 from time import perf_counter, perf_counter_ns
 
 from actors import child
 from tests.bench.players import Driver, Link, Tally
 from tests.bench.system import cpu_seconds, on_cpus, processes, pss_mib, system
-
-_ROOT = Path(__file__).resolve().parent.parent.parent
+from tests.bench.yardstick import ROOT
 
 Numbers = list[float]
 Measure = Callable[[], Numbers]
@@ -51,19 +49,15 @@ class Probe:
 
 
 @contextlib.contextmanager
-def probe(name: str, *arguments: int, user: int | None = None, **environment: str) -> Iterator[Probe]:
-    """Start a probe, as another user if asked for (root only), and end it."""
-    more = {} if user is None else {"user": user, "group": user, "extra_groups": []}
-    if user is not None:
-        environment = {"UNDERSTUDY_DIR": f"/dev/shm/understudy-{user}", **environment}
+def probe(name: str, *arguments: int, prefix: Sequence[str] = (), **environment: str) -> Iterator[Probe]:
+    """Start a probe, by another command if asked for, and end it."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.bench.probe", name, *map(str, arguments)],
+        [*prefix, sys.executable, "-m", "tests.bench.probe", name, *map(str, arguments)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        cwd=_ROOT,
+        cwd=ROOT,
         env=os.environ | environment,
-        **more,
     )
     try:
         found = Probe(process)

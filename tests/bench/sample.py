@@ -4,6 +4,9 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter_ns
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +41,9 @@ class Sample:
         return {"median": self.median, "min": self.lowest, "max": self.highest, "n": len(self.values), "unit": self.unit}
 
 
-def in_turn(rounds: int, *measures: Callable[[], float]) -> list[list[float]]:
+def in_turn(rounds: int, *measures: Callable[[], T]) -> list[list[T]]:
     """Call each in each round, so that whatever else the machine does hits them alike; the values of each."""
-    values: list[list[float]] = [[] for _ in measures]
+    values: list[list[T]] = [[] for _ in measures]
     for _ in range(rounds):
         for taken, measure in zip(values, measures, strict=True):
             taken.append(measure())

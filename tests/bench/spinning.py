@@ -24,9 +24,8 @@ def _both(scale: Scale, bench: str, what: str, *arguments: int) -> Iterator[Row]
     with probe(bench, *arguments) as spinning, probe(bench, *arguments, UNDERSTUDY_SPIN_US="0") as blocking:
         spinning.measure()
         blocking.measure()
-        taken: list[tuple[list[float], list[float]]] = []
-        in_turn(scale.rounds, lambda: len(taken.append((spinning.measure(), blocking.measure())) or ""))
+        sides = in_turn(scale.rounds, spinning.measure, blocking.measure)
     for at, (label, unit) in enumerate((("asks", "/s"), ("CPU for each ask", "µs"))):
-        on, off = (Sample(tuple(numbers[at] for numbers in side), unit) for side in zip(*taken, strict=True))
+        on, off = (Sample(tuple(numbers[at] for numbers in side), unit) for side in sides)
         budgets = [AtLeastTimes(0.95)] if unit == "/s" else []
         yield Row(bench, f"{what}: {label}", on, off, "spinning off", budgets)

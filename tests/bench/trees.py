@@ -1,8 +1,10 @@
 """Benches of whole trees: a thousand actors, an idle tree."""
 
 import os
+import shutil
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from actors import child
 from tests.bench.players import Tally
@@ -13,22 +15,34 @@ from tests.bench.scale import Scale
 from tests.bench.system import cpu_seconds, processes, pss_mib, system
 
 _NOBODY = 65534
+_DROP = f"--reuid={_NOBODY} --regid={_NOBODY} --clear-groups --no-new-privs"
+_KEEP = "--inh-caps=-all,+dac_read_search --ambient-caps=+dac_read_search"  # an interpreter below /root stays readable
 
 
 def thousand(scale: Scale) -> Iterator[Row]:
     """A thousand actors, started one after the other by their program, each asked once; as root and as nobody."""
     count = scale.of(1000, smoke=8)
-    is_root = os.geteuid() == 0
-    yield from _crowd(scale, f"{count} actors, {'root' if is_root else 'unprivileged'}", count, None)
-    if is_root:
-        yield from _crowd(scale, f"{count} actors, unprivileged", count, _NOBODY)
-    else:
-        yield skipped("thousand", f"{count} actors, root", "this user is not root")
+    what, unprivileged = f"{count} actors", f"{count} actors, unprivileged"
+    setpriv = shutil.which("setpriv")
+    if os.geteuid():
+        yield skipped("thousand", f"{what}, root", "this user is not root")
+        yield from _crowd(scale, unprivileged, count)
+        return
+    yield from _crowd(scale, f"{what}, root", count)
+    if setpriv is None:
+        yield skipped("thousand", unprivileged, "setpriv is not installed (package util-linux)")
+        return
+    with tempfile.TemporaryDirectory(prefix="understudy-bench-") as directory:
+        os.chown(directory, _NOBODY, _NOBODY)
+        prefix = [setpriv, *_DROP.split(), *_KEEP.split()]
+        yield from _crowd(scale, unprivileged, count, prefix, UNDERSTUDY_DIR=f"{directory}/run")
 
 
-def _crowd(scale: Scale, what: str, count: int, user: int | None) -> Iterator[Row]:
+def _crowd(
+    scale: Scale, what: str, count: int, prefix: Sequence[str] = (), **environment: str
+) -> Iterator[Row]:
     try:
-        with probe("crowd", count, user=user) as crowd:
+        with probe("crowd", count, prefix=prefix, **environment) as crowd:
             taken = [crowd.measure() for _ in range(scale.of(2, smoke=1))]
     except RuntimeError as exc:
         yield Row("thousand", what, None, note=f"failed: {exc}")

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from actors import child
 from tests.bench.row import Row, skipped
@@ -18,30 +19,96 @@ from tests.bench.scale import Scale
 from tests.bench.system import system
 from tests.bench.yardstick import ROOT
 
+_WHAT = "hello through an actor"
 _CONNECTIONS = 32
 _P99 = re.compile(r"99%\s+([\d.]+)(us|ms|s)\b")
 _RATE = re.compile(r"Requests/sec:\s+([\d.]+)")
-_ERRORS = re.compile(r"Non-2xx or 3xx responses: (\d+)|Socket errors: (.*)")
+_FAILED = re.compile(r"Non-2xx.*|Socket errors.*")
 _MILLISECONDS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
 
 
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What wrk measured in one run; p99 in ms."""
+
+    rate: float
+    p99: float
+    failures: str
+
+
 def web(scale: Scale) -> Iterator[Row]:
-    """Requests/s and p99 of 32 connections: two actor processes (front, greeter); two uvicorn workers."""
+    """Requests/s and p99: two actor processes (front, greeter) beside two workers of uvicorn."""
     wrk = shutil.which("wrk")
     if wrk is None:
-        yield skipped("web", "hello through an actor", "wrk is not installed (Debian package wrk)")
+        yield skipped("web", _WHAT, "wrk is not installed (Debian package wrk)")
         return
     if importlib.util.find_spec("uvicorn") is None:
-        yield skipped("web", "hello through an actor", "uvicorn is not installed (extra web)")
+        yield skipped("web", _WHAT, "uvicorn is not installed (extra web)")
         return
-    seconds = scale.of(3, smoke=1)
+    seconds = scale.of(2, smoke=1)
     with _through_actor() as ours, _bare(2) as two, _bare(1) as one:
-        ports = (ours, two, one)
-        taken: list[list[tuple[float, float]]] = [[] for _ in ports]
-        for port in ports if not scale.smoke else ():
-            _load(wrk, port, 1)  # warm
-        rounds = scale.of(3, smoke=1)
-        in_turn(rounds, *(lambda n=n, port=port: taken[n].append(_load(wrk, port, seconds)) or 0 for n, port in enumerate(ports)))
-    actor, bare, single = ([Sample(tuple(values), unit) for values, unit in zip(zip(*side, strict=True), ("/s", "ms"), strict=True)] for side in taken)
-    yield Row("web", "hello through an actor", actor[0], bare[0], "uvicorn, 2 workers", note=f"uvicorn, 1 worker: {single[0].median:.0f} /s")
-    yield Row("web", "hello through an actor, p99", actor[1], bare[1], "uvicorn, 2 workers", note=f"uvicorn, 1 worker: {single[1].median:.2g} ms")
+        if not scale.smoke:
+            for port in (ours, two, one):
+                _load(wrk, port, 1)
+        runs = [lambda port=port: _load(wrk, port, seconds) for port in (ours, two, one)]
+        actor, bare, single = in_turn(scale.of(5, smoke=1), *(runs if not scale.smoke else runs[:2] + runs[1:2]))
+    note = "; ".join(sorted({load.failures for load in actor} - {""}))
+    yield _row("", actor, bare, single, "rate", "/s", note)
+    yield _row(", p99", actor, bare, single, "p99", "ms", note)
+
+
+def _row(suffix: str, actor: list[Load], bare: list[Load], single: list[Load], name: str, unit: str, note: str) -> Row:
+    ours, two, one = (Sample(tuple(getattr(load, name) for load in side), unit) for side in (actor, bare, single))
+    notes = f"1 worker: {one.median:.4g} {unit}" + (f"; {note}" if note else "")
+    return Row("web", f"{_WHAT}{suffix}", ours, two, "uvicorn, 2 workers", note=notes)
+
+
+def _load(wrk: str, port: int, seconds: int) -> Load:
+    command = [wrk, "--latency", "-t1", f"-c{_CONNECTIONS}", f"-d{seconds}s", f"http://127.0.0.1:{port}/"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    rate, p99, failed = _RATE.search(said), _P99.search(said), _FAILED.search(said)
+    assert rate is not None and p99 is not None, said
+    return Load(float(rate[1]), float(p99[1]) * _MILLISECONDS[p99[2]], failed[0] if failed else "")
+
+
+@contextlib.contextmanager
+def _through_actor() -> Iterator[int]:
+    """The port of a front that asks a greeter for each request."""
+    hello = importlib.import_module("tests.bench.hello")  # it imports uvicorn
+    with system() as running:
+        greeter = running.start(child(hello.Greeter), name="greeter")
+        front = running.start(child(hello.Front, greeter), name="front")
+        port = front.port.ask().result()
+        _wait_for(port)
+        yield port
+
+
+@contextlib.contextmanager
+def _bare(workers: int) -> Iterator[int]:
+    """The port of the same hello in uvicorn alone."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    command = [sys.executable, "-m", "uvicorn", "tests.bench.hello:app", "--port", str(port), "--lifespan", "off"]
+    quiet = ["--no-access-log", "--log-level", "critical", "--workers", str(workers)]
+    process = subprocess.Popen([*command, *quiet], cwd=ROOT)
+    try:
+        _wait_for(port)
+        yield port
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _wait_for(port: int, seconds: float = 20.0) -> None:
+    """Until somebody accepts there; there is no event to wait for."""
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.01)
+        else:
+            return

@@ -14,7 +14,7 @@ import msgpack
 
 from tests.bench.sample import seconds
 
-_ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 _MAILBOX_BYTES = 32 * 1024  # the same capacity as a mailbox
 
 
@@ -69,7 +69,7 @@ def peer(role: str) -> Iterator[Peer]:
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.bench.peer", role, str(to_read), str(from_write)],
         pass_fds=[to_read, from_write],
-        cwd=_ROOT,
+        cwd=ROOT,
     )
     os.close(to_read)
     os.close(from_write)

@@ -219,3 +219,17 @@ def test_a_kill_overtakes_a_stop_that_is_under_way():
     assert rig.take() == ["stop p.q.x", "kill p.q.x"]
     assert rig.halt is not None
     assert rig.due_in() == []
+
+
+def test_a_restart_that_fails_while_its_supervisor_stops_is_not_tried_again():
+    """Case 41."""
+    rig = Rig.up(supervisor("root", worker("a"), worker("b")))
+    rig.starts["a"] = rig.stops["b"] = "hang"
+    rig.die("a")
+    rig.stop()
+    rig.die("a")
+
+    rig.die("b")
+
+    assert rig.take() == ["begin a", "stop b"]
+    assert rig.halt is not None

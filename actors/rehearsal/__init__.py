@@ -1,0 +1,1 @@
+"""What the Stage of `actors.testing` is made of."""
