@@ -179,7 +179,7 @@ def tree(
     strategy: Strategy = "one_for_one",
     max_restarts: int = 3,
     max_seconds: float = 5.0,
-    backoff: Backoff | None = Backoff(),  # noqa: B008  # frozen
+    backoff: Backoff | None = Backoff(),  # frozen
     auto_shutdown: AutoShutdown = "never",
     restart: RestartType = "permanent",
     shutdown: Shutdown = "infinity",
@@ -205,7 +205,7 @@ def dynamic(
     max_children: int | None = None,
     max_restarts: int = 3,
     max_seconds: float = 5.0,
-    backoff: Backoff | None = Backoff(),  # noqa: B008  # frozen
+    backoff: Backoff | None = Backoff(),  # frozen
     auto_shutdown: AutoShutdown = "never",
     restart: RestartType = "permanent",
     shutdown: Shutdown = "infinity",

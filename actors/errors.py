@@ -3,6 +3,7 @@
     ActorError
     ├── NoContext             self.context outside a running actor
     ├── BadActor              (TypeError) a class that cannot be an actor
+    ├── BadLayout             (TypeError) a class or dtype that cannot be the layout of a region
     ├── NotAMessage           (AttributeError) a name of the class that is no @message
     ├── NoSuchMessage         (AttributeError) the actor that answers to this name has no such message
     ├── BlockingCall          (RuntimeError) a blocking call inside a running event loop
@@ -22,6 +23,11 @@
     │   ├── Restarting        ├── StartFailed       ├── BadSpec        ├── DynamicSupervisor
     │   └── NotRunning
     ├── OutOfMemory           shared memory that cannot be had
+    ├── RegionError           a shared region that cannot be used like this
+    │   ├── RegionBusy        (TimeoutError) another holds its lock; `.holder`, `.age`
+    │   ├── LayoutMismatch    it was made with another layout
+    │   ├── SecondWriter      it has one writer, which is another process
+    │   └── RegionDamaged     something wrote into its memory outside a transaction
     ├── AlreadyRunning        another supervisor has this system's name
     ├── NoSuchSystem          there is no running system of this name
     ├── BootFailed            the supervisor's process could not be started
@@ -49,6 +55,10 @@ class NoContext(ActorError):
 
 class BadActor(ActorError, TypeError):
     """A class or constructor call that cannot be an actor: what, where, expected, got."""
+
+
+class BadLayout(ActorError, TypeError):
+    """A class, a field or a dtype that cannot be the layout of a region: what, expected, got."""
 
 
 class NotAMessage(ActorError, AttributeError):
@@ -276,6 +286,58 @@ class OutOfMemory(ActorError):
 
     def __str__(self) -> str:
         return f"{self.detail}: asked for {self.wanted} bytes, {self.left} left"
+
+
+class RegionError(ActorError):
+    """A shared region that cannot be used like this.
+
+    Attributes:
+        region: its name.
+    """
+
+    def __init__(self, region: str, detail: str = "") -> None:
+        super().__init__(region, detail)
+        self.region = region
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"region {self.region!r}: {self.detail}"
+
+
+class RegionBusy(RegionError, TimeoutError):
+    """Its lock was not had in time.
+
+    Attributes:
+        holder: who holds it, "inventory (pid 4711)"; "" when that could not be seen.
+        age: for how long by now, in seconds.
+    """
+
+    def __init__(self, region: str, holder: str, age: float) -> None:
+        super().__init__(region, f"held by {holder or 'an unknown process'} for {age:.3f} s")
+        self.args = (region, holder, age)
+        self.holder = holder
+        self.age = age
+
+
+class LayoutMismatch(RegionError):
+    """It was made with another layout; the text shows the lines that differ, "-" as made, "+" as opened."""
+
+
+class SecondWriter(RegionError):
+    """The region was made with `writers="one"`, and another living process is that one.
+
+    Attributes:
+        holder: the writer, "inventory (pid 4711)".
+    """
+
+    def __init__(self, region: str, holder: str) -> None:
+        super().__init__(region, f'made with writers="one", and the writer is {holder}')
+        self.args = (region, holder)
+        self.holder = holder
+
+
+class RegionDamaged(RegionError):
+    """It is no region, or something wrote into its memory outside a transaction."""
 
 
 class AlreadyRunning(ActorError):

@@ -3,7 +3,7 @@
 It is a coroutine that knows no descriptor and no clock. A blocking driver runs it to its end in one `send(None)`; an
 asyncio driver awaits it. The inbox it takes from is the machine's: a journal and FIFOs, or a list on the `Stage`.
 
-LO-1  A handler that raises answers its asker and the actor lives on; with crash_on_raise it answers first, then crashes.
+LO-1  A handler that raises answers its asker and the actor lives on; with crash_on_raise it answers, then crashes.
 LO-2  What is no `Exception` (SystemExit, KeyboardInterrupt) is never caught: it is the actor's death.
 LO-3  Timers run between messages; an ordered stop is seen between messages.
 LO-4  Messages marked concurrent run as tasks of their own; the loop goes on, and waits for them before it ends.
@@ -20,7 +20,7 @@ from actors.errors import NoSuchMessage
 from actors.timer import Timer
 
 Envelope = tuple[Any, str, Sequence[Any], Mapping[str, Any]]
-"""A message in hand: the inbox's own token for it, its name, its arguments. A plain tuple: the hot path makes one each."""
+"""A message in hand: the inbox's own token for it, its name, its arguments. A plain tuple: every message makes one."""
 
 
 class Inbox(Protocol):
@@ -111,7 +111,7 @@ async def run(part: Part, inbox: Inbox) -> str:
             value = handlers[name](*args, **kwargs)
             if asynchronous and name in asynchronous:
                 value = await value
-        except Exception as error:  # noqa: BLE001  # LO-1: it is the asker's
+        except Exception as error:  # LO-1: it is the asker's
             await _failed(part, inbox, message, _told_apart(error, part, name))
         else:
             done(token, name, value)
@@ -179,7 +179,7 @@ async def _handle(part: Part, inbox: Inbox, message: Envelope) -> None:
     token, name, args, kwargs = message
     try:
         value = await part.handlers[name](*args, **kwargs)
-    except Exception as error:  # noqa: BLE001  # LO-1
+    except Exception as error:  # LO-1
         await _failed(part, inbox, message, error)
     else:
         inbox.done(token, name, value)

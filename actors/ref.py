@@ -84,4 +84,4 @@ def name_of(ref: object) -> str:
     """
     if not isinstance(ref, Ref):
         raise TypeError(f"name_of: expected a reference, got {type(ref).__name__}")
-    return ref._path
+    return ref._path  # noqa: SLF001  # public names are messages

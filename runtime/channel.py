@@ -110,7 +110,7 @@ class Pending:
         return self._unwrap()
 
     def _unwrap(self) -> Any:
-        assert self._outcome is not None  # noqa: S101  # the callers have waited
+        assert self._outcome is not None  # the callers have waited
         ok, value = self._outcome
         if ok:
             return value

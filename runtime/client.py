@@ -1,8 +1,8 @@
 """Clients: how a program starts a system of its own, or attaches to one that runs.
 
-`Supervisor()` starts warden, supervisor and zygote, and ends them when it is closed; `connect(name)` only attaches. Both
-are context managers, and have `open()` and `close()` for notebooks, where a `with` cannot span cells. In an event loop:
-`async with Supervisor() as supervisor`, a face of awaits over the same client.
+`Supervisor()` starts warden, supervisor and zygote, and ends them when it is closed; `connect(name)` only attaches.
+Both are context managers, and have `open()` and `close()` for notebooks, where a `with` cannot span cells. In an
+event loop: `async with Supervisor() as supervisor`, a face of awaits over the same client.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from runtime.facade import AsyncSupervisor
 from runtime.handle import Handle
 from runtime.mailbox.patience import Board
 from runtime.plan import Packer
-from runtime.warden import Boot
+from runtime.process.boot import Boot
 from runtime.wire import control
 from runtime.wire.codec import Codec
 from runtime.wire.control import Ending
@@ -105,8 +105,8 @@ class Client(Handle):
 class Supervisor(Client):
     """A system of this program's own: a supervisor and the actors under it, ended when this is closed.
 
-        with Supervisor() as supervisor:
-            counter = supervisor.start(child(Counter), name="counter")
+    with Supervisor() as supervisor:
+        counter = supervisor.start(child(Counter), name="counter")
     """
 
     def __init__(
@@ -185,7 +185,7 @@ class Supervisor(Client):
             self._warden = subprocess.Popen(  # noqa: S603  # our own interpreter and module
                 [
                     sys.executable,
-                    *subprocess._args_from_interpreter_flags(),  # noqa: SLF001  # as multiprocessing's spawn does
+                    *subprocess._args_from_interpreter_flags(),  # type: ignore[attr-defined]  # noqa: SLF001  # as multiprocessing does
                     "-P",
                     "-c",
                     _WARDEN,
@@ -251,5 +251,3 @@ def _refuse_clash(path: Sequence[str]) -> None:
             for candidate in (Path(entry or ".") / f"{name}.py", Path(entry or ".") / name / "__init__.py"):
                 if candidate.exists() and candidate.resolve().parent.parent != _ROOT:
                     raise BootFailed(f"{candidate}: rename it: Understudy's own package is called {name}")
-
-

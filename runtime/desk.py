@@ -43,13 +43,26 @@ class System(Protocol):
     vault: Vault
     watches: Watches
 
-    def boot(self, spec: SupervisorSpec, answered: Answered) -> None: ...
-    def start_child(self, supervisor: str, spec: Spec, answered: Answered) -> None: ...
-    def stop_child(self, path: str, answered: Answered) -> None: ...
-    def restart_child(self, path: str, answered: Answered) -> None: ...
-    def delete_child(self, path: str, answered: Answered) -> None: ...
-    def stop(self, answered: Answered | None = None) -> None: ...
-    def kill(self) -> None: ...
+    def boot(self, spec: SupervisorSpec, answered: Answered) -> None:
+        """Start the tree."""
+
+    def start_child(self, supervisor: str, spec: Spec, answered: Answered) -> None:
+        """Start a child."""
+
+    def stop_child(self, path: str, answered: Answered) -> None:
+        """Stop a child."""
+
+    def restart_child(self, path: str, answered: Answered) -> None:
+        """Stop a child and start it again."""
+
+    def delete_child(self, path: str, answered: Answered) -> None:
+        """Forget a stopped child's specification."""
+
+    def stop(self, answered: Answered | None = None) -> None:
+        """Stop the whole tree."""
+
+    def kill(self) -> None:
+        """End at once."""
 
 
 class Connection:
@@ -209,7 +222,7 @@ class Desk:
         handler(self._system, connection, request, fds)
 
 
-def _hello(system: System, connection: Connection, request: control.Hello, _fds: list[int]) -> None:
+def _hello(system: System, connection: Connection, _request: control.Hello, _fds: list[int]) -> None:
     connection.is_known = True
     connection.seat = connection.seat or system.troupe.take_seat()
     welcome = control.Welcome(system.system, connection.seat)

@@ -2,10 +2,9 @@
 
     ref.add(1) → endpoint.ask → codec.encode → fifo ══ kernel ══▶ journal … reply FIFO → channel → the caller
 
-EP-1  A route is looked up once by the control socket and kept; it is looked up anew when its mailbox was closed.
-EP-2  A blocking call waits for room and for its answer until the ask's deadline; in an event loop nothing blocks.
-EP-3  An actor that waits, directly or not, for the answer of this very call is never asked: `AskCycle` at once.
-EP-4  After a fork the child has nothing of its parent's endpoint: new lines, new reply FIFOs, new ask ids.
+EP-1  A blocking call waits for room and for its answer until the ask's deadline; in an event loop nothing blocks.
+EP-2  An actor that waits, directly or not, for the answer of this very call is never asked: `AskCycle` at once.
+EP-3  After a fork the child has nothing of its parent's endpoint: new lines, new reply FIFOs, new ask ids.
 """
 
 import asyncio
@@ -18,15 +17,14 @@ from collections.abc import Callable, Coroutine
 from time import monotonic_ns
 from typing import Any
 
-from actors.deadline import DEFAULT_SECONDS, ambient
-from actors.errors import ActorError, AskCycle, MailboxFull, NoSuchMessage
+from actors.deadline import ambient
+from actors.errors import AskCycle, NoSuchMessage
 from actors.message import BoundMessage, MessageEntry
 from runtime.channel import Channel, LoopChannel, Pending, ThreadChannel, current_loop, refuse_in_loop
 from runtime.mailbox import fifo
-from runtime.mailbox.letterbox import Letterbox
 from runtime.mailbox.patience import Board, Patience
 from runtime.memory.body import Bodies
-from runtime.outbox import Outbox, Waiting
+from runtime.post import DEFAULT_NS, Post
 from runtime.route import Route, Routes
 from runtime.store import Store
 from runtime.wire import frame
@@ -35,7 +33,6 @@ from runtime.wire.control import OpenReplies
 from runtime.wire.frame import MAX_PAYLOAD
 from runtime.wire.line import Lines
 
-_DEFAULT_NS = int(DEFAULT_SECONDS * 1e9)
 _COLLECT_EVERY = 16  # asks under way between two looks at a thread's reply FIFO
 LOOP_FIFO_BYTES = 65536
 
@@ -74,14 +71,11 @@ class Endpoint:
         self._own = own
         self._fifo_bytes = fifo_bytes
         self._board = board
-        self._routes = Routes(directory, lines)
+        self._post = Post(Routes(directory, lines))
         self._local = threading.local()
         self._lock = threading.Lock()
         self._free: list[ThreadChannel] = []
         self._loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, LoopChannel] = weakref.WeakKeyDictionary()
-        self._outboxes: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[Letterbox, bool], Outbox]] = (
-            weakref.WeakKeyDictionary()
-        )
         self._channels: list[Channel] = []
         self._next_id = _ids()
         self._closed = False
@@ -98,17 +92,17 @@ class Endpoint:
     def bind(self, path: str, name: str, entry: MessageEntry | None) -> BoundMessage[Any, Any]:
         """The message `name` of the actor at path; see `actors.interfaces.Machine.bind`."""
         if entry is None:
-            entry = self._routes.table(path).get(name)
+            entry = self._post.routes.table(path).get(name)
             if entry is None:
                 raise NoSuchMessage(f"{path}: the actor has no message {name!r}")
-        route = self._routes.route(path)
+        route = self._post.routes.route(path)
         urgent = entry.options.urgent
-        encode, local, tell_frame = self.codec.encode_call, self._local, frame.tell
+        encode, local, tell_frame, post = self.codec.encode_call, self._local, frame.tell, self._post.post
 
         def tell(*args: Any, **kwargs: Any) -> None:
             kind, payload = encode(name, args, kwargs, ())
             raw = tell_frame(kind, payload) if len(payload) <= MAX_PAYLOAD else self._large(kind, payload, 0, 0, 0)
-            self._post(route, raw, urgent, None)
+            post(route, raw, urgent, None)
 
         def call(*args: Any, **kwargs: Any) -> Any:
             refuse_in_loop()
@@ -129,20 +123,26 @@ class Endpoint:
         def send(*args: Any, **kwargs: Any) -> Coroutine[Any, Any, None]:
             kind, payload = encode(name, args, kwargs, ())
             raw = tell_frame(kind, payload) if len(payload) <= MAX_PAYLOAD else self._large(kind, payload, 0, 0, 0)
-            return self._send(route, raw, urgent)
+            return self._post.send(route, raw, urgent)
 
         return BoundMessage(name, call_async if entry.is_async else call, ask, tell, send)
 
-    # ---- asks
-
     def _start_ask(self, route: Route, urgent: bool, name: str, args: Args, kwargs: Kwargs) -> Pending:
         loop = current_loop()
-        if loop is not None:
-            return self._ask_in_loop(self._loop_channel(loop), loop, route, urgent, name, args, kwargs)
-        channel = self._thread_channel()
-        if len(channel.pending) % _COLLECT_EVERY == _COLLECT_EVERY - 1:
-            channel.collect()
-        return self._ask_blocking(channel, route, urgent, name, args, kwargs)
+        if loop is None:
+            channel = self._thread_channel()
+            if len(channel.pending) % _COLLECT_EVERY == _COLLECT_EVERY - 1:
+                channel.collect()
+            return self._ask_blocking(channel, route, urgent, name, args, kwargs)
+        loop_channel = self._loop_channel(loop)
+        pending, raw = self._prepare(loop_channel, route, name, args, kwargs)
+        loop_channel.add(pending)
+        try:
+            self._post.post_in_loop(loop, route, raw, urgent, pending)
+        except BaseException:
+            loop_channel.forget(pending.ask_id)
+            raise
+        return pending
 
     def _ask_blocking(
         self, channel: ThreadChannel, route: Route, urgent: bool, name: str, args: Args, kwargs: Kwargs
@@ -150,55 +150,20 @@ class Endpoint:
         pending, raw = self._prepare(channel, route, name, args, kwargs)
         channel.pending[pending.ask_id] = pending
         try:
-            pending.box = self._post(route, raw, urgent, pending.until_ns)
+            pending.box = self._post.post(route, raw, urgent, pending.until_ns)
         except BaseException:
             channel.forget(pending.ask_id)
             raise
         return pending
-
-    def _ask_in_loop(
-        self,
-        channel: LoopChannel,
-        loop: asyncio.AbstractEventLoop,
-        route: Route,
-        urgent: bool,
-        name: str,
-        args: Args,
-        kwargs: Kwargs,
-    ) -> Pending:
-        pending, raw = self._prepare(channel, route, name, args, kwargs)
-        box = route.pick() if route.boxes else self._routes.look_up(route)
-        outbox = self._outbox(loop, box, urgent)
-        channel.add(pending)
-        try:
-            if outbox or not self._try(box, raw, urgent):
-                if box.refuse or outbox.is_full():
-                    raise MailboxFull(route.path, "no", "the mailbox is full")
-                outbox.put(Waiting(raw, lambda: pending.sent(box), lambda: self._ask_again(pending, route, raw, urgent)))
-            else:
-                pending.box = box
-        except BrokenPipeError:
-            self._ask_again(pending, route, raw, urgent)
-        except BaseException:
-            channel.forget(pending.ask_id)
-            raise
-        return pending
-
-    def _ask_again(self, pending: Pending, route: Route, raw: bytes, urgent: bool) -> None:
-        """Its mailbox was closed: find the way anew, or end the ask with what the supervisor says (EP-1)."""
-        try:
-            pending.box = self._post(route, raw, urgent, 1)
-        except ActorError as exc:
-            pending.fail(exc)
 
     def _prepare(self, channel: Channel, route: Route, name: str, args: Args, kwargs: Kwargs) -> tuple[Pending, bytes]:
         until_ns, chain = ambient.get()
         if until_ns is None:
-            until_ns = monotonic_ns() + _DEFAULT_NS
+            until_ns = monotonic_ns() + DEFAULT_NS
         if self._own is not None:
             chain = (*chain, self._own)
             if route.path in chain:
-                raise AskCycle((*chain[chain.index(route.path) :], route.path))  # EP-3
+                raise AskCycle((*chain[chain.index(route.path) :], route.path))  # EP-2
         kind, payload = self.codec.encode_call(name, args, kwargs, chain)
         ask_id = self._next_id()
         if len(payload) <= MAX_PAYLOAD:
@@ -210,79 +175,6 @@ class Endpoint:
     def _large(self, kind: int, payload: bytes, ask_id: int, reply_to: int, until_ns: int) -> bytes:
         flags = (frame.PICKLED if kind else 0) | (frame.ASK if ask_id else 0)
         return frame.large(flags, ask_id, reply_to, until_ns, self.bodies.put(payload))
-
-    # ---- sending
-
-    def _post(self, route: Route, raw: bytes, urgent: bool, until_ns: int | None) -> Letterbox:
-        """Write a frame; wait for room until until_ns (0: for ever; None: the ambient deadline, else 5 s)."""
-        boxes = route.boxes
-        while True:
-            box = (boxes[0] if len(boxes) == 1 else route.pick()) if boxes else self._routes.look_up(route)
-            try:
-                if (box.post_urgent(raw) if urgent else box.post(raw)) or self._post_patiently(
-                    route, box, raw, urgent, until_ns
-                ):
-                    return box
-            except BrokenPipeError:
-                route.boxes = boxes = []  # EP-1
-
-    def _post_patiently(self, route: Route, box: Letterbox, raw: bytes, urgent: bool, until_ns: int | None) -> bool:
-        if box.refuse:
-            raise MailboxFull(route.path, "no", "the mailbox is full")
-        if current_loop() is not None:
-            raise MailboxFull(route.path, "no", "the mailbox is full; `await ref.message.send(…)` waits for room")
-        if until_ns is None:
-            until_ns = ambient.get()[0]
-            if until_ns is None:
-                until_ns = monotonic_ns() + _DEFAULT_NS
-        while box.wait_for_room(until_ns, urgent=urgent):
-            if box.post_urgent(raw) if urgent else box.post(raw):
-                return True
-        raise MailboxFull(route.path, "no", "no room in the mailbox before the deadline")
-
-    def _try(self, box: Letterbox, raw: bytes, urgent: bool) -> bool:
-        return box.post_urgent(raw) if urgent else box.post(raw)
-
-    async def _send(self, route: Route, raw: bytes, urgent: bool) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            box = route.pick() if route.boxes else self._routes.look_up(route)
-            outbox = self._outbox(loop, box, urgent)
-            try:
-                if not outbox and self._try(box, raw, urgent):
-                    return
-            except BrokenPipeError:
-                route.boxes = []
-                continue
-            if box.refuse:
-                raise MailboxFull(route.path, "no", "the mailbox is full")
-            if await self._wait_in(outbox, loop, route, raw):
-                return
-
-    async def _wait_in(self, outbox: Outbox, loop: asyncio.AbstractEventLoop, route: Route, raw: bytes) -> bool:
-        """Wait in the outbox until the frame was written; False when the mailbox was closed meanwhile."""
-        until_ns = ambient.get()[0]
-        if until_ns is None:
-            until_ns = monotonic_ns() + _DEFAULT_NS
-        written: asyncio.Future[bool] = loop.create_future()
-        waiting = Waiting(raw, lambda: _settle(written, True), lambda: _settle(written, False))
-        outbox.put(waiting)
-        try:
-            async with asyncio.timeout_at(None if not until_ns else loop.time() + (until_ns - monotonic_ns()) / 1e9):
-                return await written
-        except TimeoutError:
-            raise MailboxFull(route.path, "no", "no room in the mailbox before the deadline") from None
-        finally:
-            waiting.dropped = not written.done() or written.cancelled()
-
-    def _outbox(self, loop: asyncio.AbstractEventLoop, box: Letterbox, urgent: bool) -> Outbox:
-        boxes = self._outboxes.setdefault(loop, {})
-        outbox = boxes.get((box, urgent))
-        if outbox is None:
-            outbox = boxes[box, urgent] = Outbox(loop, box, urgent=urgent)
-        return outbox
-
-    # ---- channels
 
     def _thread_channel(self) -> ThreadChannel:
         channel: ThreadChannel | None = self._local.__dict__.get("channel")
@@ -309,8 +201,6 @@ class Endpoint:
         address = int(self.lines.register(OpenReplies(nbytes=nbytes)))
         return fifo.open_read(f"{self._directory}/replies/{address:016x}"), address
 
-    # ---- the end
-
     def close(self) -> None:
         """Close every line, FIFO and mapping; asks under way end with `SystemGone`."""
         if self._closed:
@@ -321,21 +211,19 @@ class Endpoint:
             channel.fail_all()
             os.close(channel.fd)
         self._channels.clear()
-        self._routes.close()
-        self._outboxes.clear()
+        self._post.close()
         self.lines.close()
         self._board.close()
 
     def after_fork(self) -> None:
-        """In the child of a fork: let go of what is the parent's, and start afresh on first use (EP-4)."""
+        """In the child of a fork: let go of what is the parent's, and start afresh on first use (EP-3)."""
         for channel in self._channels:
             os.close(channel.fd)
         self._channels.clear()
         self._free.clear()
         self._local.__dict__.clear()
         self._loops.clear()
-        self._outboxes.clear()
-        self._routes.close()
+        self._post.close()
         self.lines.close()
         self._lock = threading.Lock()
         self._next_id = _ids()
@@ -368,8 +256,3 @@ def _after_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork)
-
-
-def _settle(future: asyncio.Future[bool], value: bool) -> None:  # noqa: FBT001  # a callback's value
-    if not future.done():
-        future.set_result(value)

@@ -1,4 +1,4 @@
-"""The async face: the same client, awaited. Every call runs in a thread, so that no event loop waits for the supervisor."""
+"""The async face: the same client, awaited. Every call runs in a thread: no event loop waits for the supervisor."""
 
 import asyncio
 from collections.abc import Mapping
@@ -38,7 +38,7 @@ class AsyncHandle:
     async def start(self, spec: Tree, *, name: str) -> "AsyncHandle": ...
     async def start(self, spec: Any, *, name: str, **options: Any) -> Any:
         """Start a child, and return when it is ready."""
-        started = await asyncio.to_thread(self._handle.start, spec, name=name, **options)
+        started = await asyncio.to_thread(lambda: self._handle.start(spec, name=name, **options))
         return AsyncHandle(started) if isinstance(started, Handle) else started
 
     async def stop(self, path: str = "") -> None:

@@ -77,7 +77,9 @@ class Handle:
         packer = Packer(Codec())
         try:
             plan = packer.pack(name, spec)
-            path, _ = self._request(control.Start(supervisor=self._path, child=plan, starting=self._starting), packer.fds)
+            path, _ = self._request(
+                control.Start(supervisor=self._path, child=plan, starting=self._starting), packer.fds
+            )
         finally:
             packer.close()
         if isinstance(spec, Tree):

@@ -114,7 +114,7 @@ def play(launch: Launch, page_fd: int, payload_fd: int, board_fd: int) -> int:
         page.publish(entries)
         life = _Life(host, launch, page, actor_class, entries)
         _drive(life, args, kwargs, is_async=_is_async(actor_class))
-    except Exception:  # noqa: BLE001  # whatever the user's code raised is the death certificate's
+    except Exception:  # whatever the user's code raised is the death certificate's
         page.say(traceback.format_exc())
         return 1
     except (SystemExit, KeyboardInterrupt):
@@ -149,7 +149,7 @@ class _Life:
         reason = await run(part, inbox)
         try:
             await call_hook(actor.on_stop, reason)
-        except Exception:  # noqa: BLE001  # the exit goes on
+        except Exception:  # the exit goes on
             self.context.log.exception("on_stop failed")
 
     def inbox(self, kind: type[Inbox], **more: Any) -> Inbox:
@@ -184,7 +184,7 @@ class _Life:
             part.asynchronous.add(DOWN)
         return part
 
-    def _redelivered(self, value: bool) -> None:  # noqa: FBT001  # a callback's value
+    def _redelivered(self, value: bool) -> None:  # a callback's value
         self.context.redelivered = value
 
 
@@ -232,5 +232,5 @@ def _last_words_file(page_fd: int) -> int:
 def _run_exit_functions() -> None:
     try:
         atexit._run_exitfuncs()  # noqa: SLF001  # a fork ends by os._exit, as multiprocessing's do; it calls this too
-    except Exception:  # noqa: BLE001  # the last of them; it was printed
+    except Exception:  # the last of them; it was printed
         traceback.print_exc()

@@ -184,4 +184,3 @@ def _program(plan: Worker, fds: list[int]) -> Program:
         plan.understudies,
         pool,
     )
-

@@ -1,39 +1,37 @@
 """What the supervisor has to say: one log line for each event, with supervisor, child, restart type and reason.
 
-To stderr, which is the owner's. UNDERSTUDY_LOG: "console" or "json" (unset: console for a terminal); UNDERSTUDY_LOG_LEVEL:
-"info" tells starts and stops too, the default "warning" only deaths and what is wrong.
+To stderr, which is the owner's. UNDERSTUDY_LOG_LEVEL: "info" tells starts and stops too, the default "warning" only
+deaths and what is wrong.
 """
 
 import logging
 import os
-import sys
 from typing import Any
 
-import structlog
-
 from actors.certificate import DeathCertificate
+from runtime.structured import line_logger
 from runtime.supervision.action import Report
 
-_QUIET = {"child_started", "child_terminated", "supervisor_started", "supervisor_terminated", "restart", "auto_shutdown"}
+_QUIET = {
+    "child_started",
+    "child_terminated",
+    "supervisor_started",
+    "supervisor_terminated",
+    "restart",
+    "auto_shutdown",
+}
 
 
 class Reporter:
     """The supervisor's log."""
 
     def __init__(self) -> None:
-        style = os.environ.get("UNDERSTUDY_LOG") or ("console" if sys.stderr.isatty() else "json")
-        render: Any = structlog.dev.ConsoleRenderer() if style == "console" else structlog.processors.JSONRenderer()
         level = logging.getLevelName(os.environ.get("UNDERSTUDY_LOG_LEVEL", "warning").upper())
-        self._log = structlog.wrap_logger(
-            structlog.PrintLogger(sys.stderr),
-            processors=[structlog.processors.add_log_level, structlog.processors.TimeStamper(fmt="iso"), render],
-            wrapper_class=structlog.make_filtering_bound_logger(level if isinstance(level, int) else logging.WARNING),
-        )
+        self._log = line_logger(level if isinstance(level, int) else logging.WARNING)
         self._dead_letters: dict[str, int] = {}
 
     def report(self, report: Report) -> None:
         """What the decisions tell."""
-        certificate = report.reason.certificate if report.reason is not None else None
         fields: dict[str, Any] = {
             "supervisor": report.supervisor or "(root)",
             "child": report.child,
@@ -41,8 +39,8 @@ class Reporter:
             "incarnation": report.incarnation,
         }
         if report.reason is not None:
-            is_known = isinstance(certificate, DeathCertificate)
-            fields["reason"] = certificate.reason if is_known else report.reason.kind
+            certificate = report.reason.certificate
+            fields["reason"] = certificate.reason if isinstance(certificate, DeathCertificate) else report.reason.kind
         name = report.kind.replace("_", " ")
         if report.kind in _QUIET:
             self._log.info(name, **fields)

@@ -97,4 +97,3 @@ class Routes:
                 for box in boxes:
                     box.close()
             self._known.clear()
-

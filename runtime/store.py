@@ -1,4 +1,4 @@
-"""Definitions that go by value: classes of `__main__`, of a REPL or a notebook, stored once per system under a number."""
+"""Definitions that go by value (classes of `__main__`, of a notebook), stored once per system under a number."""
 
 import os
 

@@ -139,7 +139,6 @@ class Supervisor:
         """Stop the whole tree, in reverse order."""
         self.happened(event.StopTree(self._request(answered or _nobody)))
 
-
     def kill(self) -> None:
         """End at once: the warden kills and clears up what is left."""
         os._exit(128 + signal.SIGKILL)
@@ -186,10 +185,8 @@ class Supervisor:
                 self.reporter.report(one)
             case action.Halt(reason, gave_up, cause):
                 certificate = cause.certificate if cause is not None else None
-                is_known = isinstance(certificate, DeathCertificate)
-                self.ending = Ending(
-                    "gave up" if gave_up else reason.kind, gave_up, certificate if is_known else None
-                )
+                known = certificate if isinstance(certificate, DeathCertificate) else None
+                self.ending = Ending("gave up" if gave_up else reason.kind, gave_up, known)
 
     def _due(self, timer: event.Timer) -> None:
         self._timers.pop(timer, None)

@@ -71,6 +71,7 @@ def nothing_left(runtime_directory: Path) -> Iterator[Path]:
 @pytest.fixture
 def supervisor(nothing_left: Path) -> Iterator[Supervisor]:
     """A running system without children."""
+    assert nothing_left.parent.exists()
     with Supervisor("test") as running:
         yield running
 

@@ -144,7 +144,7 @@ class Troupe:
         worker = self._workers.get(path)
         if worker is not None and worker.box is not None:
             return worker.box
-        if child is None or child.incarnation or child.state == "stopped" and worker is not None:
+        if child is None or child.incarnation or (child.state == "stopped" and worker is not None):
             return None
         if isinstance(child.spec, SupervisorSpec):
             return None
@@ -205,10 +205,10 @@ class Troupe:
         """Undo `hold`; what was not started again is closed now."""
         released = {p for p in self._held if p == path or p.startswith(f"{path}.")}
         self._held -= released
-        for path in released:
-            worker = self._workers.get(path)
+        for name in released:
+            worker = self._workers.get(name)
             if worker is not None and not worker.pid and not worker.token:
-                self.close(path)
+                self.close(name)
 
     # ---- what the zygote reports
 
@@ -266,7 +266,7 @@ class Troupe:
         worker.certificate = certificate
         if worker.box is not None:
             worker.box.set_life(page.RESTARTING)
-            worker.box.bury(lambda header, _: self._died_with(worker, header, certificate))  # TR-2
+            worker.box.bury(lambda header, _: self._died_with(header, certificate))  # TR-2
         worker.gone()
         if kind not in ("normal", "shutdown"):
             self._died(certificate)
@@ -320,7 +320,7 @@ class Troupe:
         self._died(certificate)
         self._happened(event.StartFailed(worker.path, worker.incarnation, event.Reason("crash", certificate)))
 
-    def _died_with(self, worker: Worker, header: Header, certificate: DeathCertificate) -> None:
+    def _died_with(self, header: Header, certificate: DeathCertificate) -> None:
         if header.is_ask:
             self._callers.tell_death(header, certificate, "started")
         self._vault.free_body(header.body)

@@ -24,16 +24,9 @@ from actors.errors import ActorError, AlreadyRunning
 from runtime import directory, host, supervisor
 from runtime.process import exit as process_exit
 from runtime.process import prctl
+from runtime.process.boot import Boot
 
 OWNER_GONE_SECONDS = 0.6  # the promise is: nothing is left a second after the owner's death
-
-
-class Boot(msgspec.Struct, frozen=True):
-    """What the warden tells its owner when it has started, or has not."""
-
-    pid: int = 0
-    error: str = ""
-    args: tuple[str | int, ...] = ()
 
 
 def main() -> None:
@@ -95,7 +88,7 @@ def _be_supervisor(root: Path, system: str, report: int, warden: int) -> NoRetur
         if os.getppid() == warden:
             supervisor.main(str(root), system, host.play, watched, lambda: _report(report, Boot(pid=os.getpid())))
             code = 0
-    except BaseException:  # noqa: BLE001  # nothing may return into the warden; the owner sees it on stderr
+    except BaseException:  # nothing may return into the warden; the owner sees it on stderr
         traceback.print_exc()
     finally:
         os._exit(code)

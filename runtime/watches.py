@@ -1,7 +1,8 @@
 """Watches: who is told when an actor dies or stops. Told by a message in the watcher's second lane.
 
 WA-1  A watch stays until it is undone or the watcher's incarnation ends: the next one watches anew in `on_start`.
-WA-2  It fires for every death of the name, and once more when the name stops for good; at once for one that is not there.
+WA-2  It fires for every death of the name, and once more when the name stops for good; at once for one that is not
+      there.
 """
 
 import msgspec

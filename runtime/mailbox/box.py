@@ -130,4 +130,3 @@ class Box:
 def directory_of(path: str) -> str:
     """Where the mailbox of an actor is, below the runtime directory: laid out as the tree is."""
     return "children/" + path.replace(".", "/children/")
-

@@ -11,8 +11,6 @@ import struct
 import termios
 
 
-
-
 def create(path: str, nbytes: int) -> tuple[int, int]:
     """Make a FIFO and hold it open.
 
@@ -68,5 +66,3 @@ def drain(fd: int) -> bytes:
             break
         parts.append(part)
     return b"".join(parts)
-
-

@@ -9,6 +9,7 @@ IN-3  The second lane is looked at before every message: one word of the page sa
 import asyncio
 import os
 import select
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from time import monotonic_ns
 from typing import Any
@@ -52,7 +53,6 @@ from runtime.wire.frame import (
 )
 
 
-
 class Lane:
     """One FIFO and its journal; `at` is the next frame, `in_hand` counts the frames taken and not finished."""
 
@@ -71,7 +71,7 @@ Token = tuple[Lane, int, int, int]
 """Which frame is in hand: its lane, its offset in the journal, its ask id (0 for a tell), its reply address."""
 
 
-class Inbox:
+class Inbox(ABC):
     """What an actor takes its messages from. Made after the fork, in the actor's own process; owns both FIFO ends."""
 
     def __init__(
@@ -151,7 +151,7 @@ class Inbox:
                     return None
                 at = 0
             view = lane.view
-            length, state, flags, retry, _, ask_id, reply_to, deadline_ns, body = unpack_header(view, at)
+            length, state, flags, _, _, ask_id, reply_to, deadline_ns, body = unpack_header(view, at)
             if length < OVERHEAD:
                 lane.at = journal.extent
                 continue
@@ -208,6 +208,10 @@ class Inbox:
             self._words[EXTENT] = lane.journal.extent
         return filled
 
+    @abstractmethod
+    async def wait(self, until_ns: int | None) -> None:
+        """Return when there may be a message, or at until_ns (monotonic)."""
+
     def done(self, token: Token, name: str, value: object) -> None:
         """Answer the message (IN-2); an unencodable reply is answered with the error."""
         lane, at, ask_id, reply_to = token
@@ -233,7 +237,7 @@ class Inbox:
         words[IN_HAND] = 0
 
     def stop_wanted(self) -> str | None:
-        """"shutdown" once an ordered stop was asked for and what it lets finish is finished."""
+        """The word "shutdown" once an ordered stop was asked for and what it lets finish is finished."""
         return "shutdown" if self._words[CONTROL] != RUN and not self._may_still_take() else None
 
     def _may_still_take(self) -> bool:

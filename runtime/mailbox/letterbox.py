@@ -13,7 +13,6 @@ from runtime.mailbox import fifo
 from runtime.mailbox.page import CLOSED, EXTENT, IN_HAND, LIFE, READY, URGENT, Page
 from runtime.wire.frame import DONE, QUEUED, walk
 
-
 _NOT_READY, _CLOSED = 1 << 40, 1 << 41
 
 

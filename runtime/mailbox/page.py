@@ -98,7 +98,9 @@ class Page:
         if not 0 < size <= TABLE_SIZE:
             return {}
         rows = msgpack.unpackb(self.view[TABLE_AT : TABLE_AT + size])
-        return {name: MessageEntry(name, is_async, MessageOptions(*options), text) for name, is_async, options, text in rows}
+        return {
+            name: MessageEntry(name, is_async, MessageOptions(*options), text) for name, is_async, options, text in rows
+        }
 
     def say(self, last_words: str) -> None:
         """Leave a traceback for the death certificate; its end is kept when it is too long."""

@@ -34,7 +34,10 @@ def cpus() -> int:
 
 
 def _cgroup_quota() -> int | None:
-    for path, separate in (("/sys/fs/cgroup/cpu.max", ""), ("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "cpu.cfs_period_us")):
+    for path, separate in (
+        ("/sys/fs/cgroup/cpu.max", ""),
+        ("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "cpu.cfs_period_us"),
+    ):
         try:
             with open(path) as file:
                 words = file.read().split()
@@ -99,9 +102,7 @@ class Patience:
         """Polling may pay now (PA-1, PA-2, PA-3)."""
         return (self._quick.bit_count() >= _HALF or not now_ns >> 20 & 63) and self._board.is_free()
 
-    def spin(
-        self, poll: Callable[[int], list[tuple[int, int]]], start: int, until_ns: int
-    ) -> list[tuple[int, int]]:
+    def spin(self, poll: Callable[[int], list[tuple[int, int]]], start: int, until_ns: int) -> list[tuple[int, int]]:
         """Call `poll(0)` for at most SPIN_NS; [] when nothing came or the ration is used up."""
         board = self._board
         stop = start + SPIN_NS if not until_ns else min(start + SPIN_NS, until_ns)

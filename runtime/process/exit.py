@@ -33,7 +33,7 @@ def reap(pid: int) -> Exit | None:
 
 
 def signal_name(number: int) -> str:
-    """ "SIGKILL" of 9; "SIG35" of one without a name."""
+    """The name of a signal: "SIGKILL" of 9, "SIG35" of one without."""
     try:
         return signal.Signals(number).name
     except ValueError:

@@ -1,8 +1,8 @@
 """Launching: the supervisor's side of its zygote.
 
 LA-1  A launch ends in exactly one of `launched(token, pid)` and `failed(token, error)`.
-LA-2  A zygote that dies is replaced; what it had been told and not reported is told to the new one, once. Only after its
-      socket's end of file: until then the middle of a fork may still report.
+LA-2  A zygote that dies is replaced; what it had been told and not reported is told to the new one, once. Only after
+      its socket's end of file: until then something may still report.
 LA-3  A class whose import starts threads is launched cold from then on: imported in the actor's own process.
 """
 
@@ -10,7 +10,6 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -105,7 +104,7 @@ class Launcher:
     def cancel(self, token: int) -> None:
         """It takes too long: whatever holds it up is in the zygote, which is killed and replaced."""
         if token in self._in_flight:
-            flight = self._in_flight.pop(token)
+            del self._in_flight[token]
             process_exit.kill(self.pid)
             self._outcome.failed(token, "the import of its module did not return in time")
 

@@ -177,7 +177,7 @@ class Zygote:
             code = main()
         except SystemExit as exc:
             code = exc.code if isinstance(exc.code, int) else int(exc.code is not None)
-        except BaseException:  # noqa: BLE001  # nothing may return into the zygote's loop
+        except BaseException:  # nothing may return into the zygote's loop
             traceback.print_exc()
         finally:
             with contextlib.suppress(Exception):
@@ -197,7 +197,7 @@ class Zygote:
         except Undecodable as exc:
             self._report(launch, error="".join(traceback.format_exception(exc.__cause__ or exc)))
             return False
-        except BaseException:  # noqa: BLE001  # SystemExit and the like in a user's module: its start failed
+        except BaseException:  # SystemExit and the like in a user's module: its start failed
             self._report(launch, error=traceback.format_exc())
             return False
         finally:

@@ -88,9 +88,7 @@ def _instance(node: Node, spec: Spec) -> WorkerSpec:
     if template is None:
         raise BadSpec(node.path, "bad_start_spec")  # cannot be: checked when the supervisor started
     payload = spec.payload if isinstance(spec, WorkerSpec) and spec.payload is not None else template.payload
-    return WorkerSpec(
-        spec.name, template.restart, template.shutdown, template.ready, template.significant, payload
-    )
+    return WorkerSpec(spec.name, template.restart, template.shutdown, template.ready, template.significant, payload)
 
 
 def _terminate(turn: Turn, node: Node, request: TerminateChild) -> None:

@@ -6,7 +6,6 @@ RE-3  Backoff lies between the stop and the start. Meanwhile the supervisor is f
 """
 
 from runtime.supervision.event import Reason
-from runtime.supervision.spec import SupervisorSpec
 from runtime.supervision.start import launch, start_sequence
 from runtime.supervision.stop import SHUTDOWN, discard, end, stop_next
 from runtime.supervision.tree import Child, Ending, Node, Regroup, StopSequence, child_path, in_order

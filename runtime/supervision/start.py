@@ -24,7 +24,8 @@ def boot(turn: Turn, path: Path, spec: SupervisorSpec, request: int | None = Non
     before = turn.node(path)
     children = {} if before is None else dict(before.children.items())
     kept = {
-        child.name: _continued(child, position, children.get(child.name)) for position, child in enumerate(spec.children)
+        child.name: _continued(child, position, children.get(child.name))
+        for position, child in enumerate(spec.children)
     }
     node = Node(path, spec, 0, "starting", Shards[Child].of(kept), len(kept), booting=request)
     turn.put_node(node)

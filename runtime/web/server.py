@@ -80,10 +80,10 @@ class Server(uvicorn.Server):
         Raises:
             RuntimeError: the application refused to start.
         """
-        try:
+        with contextlib.suppress(SystemExit):  # uvicorn's way to say that the lifespan failed
             await super().startup(sockets=sockets)
-        except SystemExit:
-            raise RuntimeError("the application's lifespan did not start: see the log") from None
+        if not self.started:
+            raise RuntimeError("the application's lifespan did not start: see the log")
         self.listening.set()
 
 

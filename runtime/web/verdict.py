@@ -24,7 +24,7 @@ class AskErrors:
         """See the ASGI specification, version 3."""
         is_started = False
 
-        async def watched(event: Message) -> None:
+        async def watched(event: Event) -> None:
             nonlocal is_started
             is_started = True
             await send(event)

@@ -21,7 +21,7 @@ LIMIT = 1 << 20
 _MAX_FDS = 253  # SCM_MAX_FD, linux/net/scm.h
 
 
-class Protocol(Exception):  # noqa: N818  # an event of the connection, never shown to a user
+class Protocol(Exception):  # an event of the connection, never shown to a user
     """The peer sent what is no message (CT-1)."""
 
 

@@ -17,7 +17,6 @@ from actors.errors import ActorError, NoSuchSystem, SystemGone
 from runtime.wire import control
 
 
-
 class Lines:
     """All lines of this process to one system. Threads share it; `close` closes every line."""
 
@@ -109,6 +108,7 @@ class Lines:
     def _give_back(self, line: control.Channel) -> None:
         with self._lock:
             self._idle.append(line)
+
     def _take(self) -> control.Channel:
         with self._lock:
             if self._idle:

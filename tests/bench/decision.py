@@ -42,9 +42,10 @@ def _running(children: int) -> Tree:
     """A tree whose children have all said that they are ready."""
     specs = tuple(WorkerSpec(f"child{n}", "permanent") for n in range(children))
     tree, actions = decided(new_tree(SupervisorSpec("", children=specs)), Boot(1), 0.0)
-    while launches := [action for action in actions if isinstance(action, Launch)]:
-        actions = []
-        for launch in launches:
-            tree, more = decided(tree, Started(launch.path, launch.incarnation), 0.0)
-            actions.extend(more)
+    waiting = list(actions)
+    while waiting:
+        action = waiting.pop()
+        if isinstance(action, Launch):
+            tree, actions = decided(tree, Started(action.path, action.incarnation), 0.0)
+            waiting.extend(actions)
     return tree

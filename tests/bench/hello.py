@@ -42,7 +42,7 @@ class Front(Actor):
 
     async def on_start(self) -> None:
         """Serve as a task of the loop."""
-        config = uvicorn.Config(self.respond, log_level="warning", access_log=False, lifespan="off")
+        config = uvicorn.Config(self.respond, log_level="warning", access_log=False, lifespan="off", interface="asgi3")
         self.server = uvicorn.Server(config)
         self.serving = asyncio.create_task(self.server.serve(sockets=[self.sock]))
 

@@ -1,9 +1,10 @@
 """Benches of messages: ask, tell, pipelined, fanin."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack
 from time import perf_counter_ns
+from typing import Any
 
 from actors import child, deadline
 from tests.bench.players import Driver, Tally
@@ -77,7 +78,7 @@ def pipelined(scale: Scale) -> Iterator[Row]:
             window.ask_window(rounds, _WIDTH)
             return rounds * _WIDTH / (perf_counter_ns() - start) * 1e9
 
-        def in_loop(body: Callable[[Tally, int], object]) -> Callable[[], float]:
+        def in_loop(body: Callable[[Tally, int], Coroutine[Any, Any, None]]) -> Callable[[], float]:
             return lambda: asyncio.run(_timed(body, tally, rounds))
 
         by_hand()
@@ -88,10 +89,10 @@ def pipelined(scale: Scale) -> Iterator[Row]:
     yield Row("pipelined", "64 tasks", Sample(tuple(tasks), "/s"), yardstick, against, [AtLeast(100_000)])
 
 
-async def _timed(body: Callable[[Tally, int], object], tally: Tally, rounds: int) -> float:
-    await body(tally, 1)  # type: ignore[misc]  # a coroutine function
+async def _timed(body: Callable[[Tally, int], Coroutine[Any, Any, None]], tally: Tally, rounds: int) -> float:
+    await body(tally, 1)
     start = perf_counter_ns()
-    await body(tally, rounds)  # type: ignore[misc]  # as above
+    await body(tally, rounds)
     return rounds * _WIDTH / (perf_counter_ns() - start) * 1e9
 
 

@@ -3,7 +3,7 @@
 import contextlib
 import importlib
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from time import perf_counter_ns
 from typing import Any
 
@@ -21,7 +21,7 @@ _BATCH_BYTES = 8 << 20  # in one repetition, at least one ask
 
 def payload(scale: Scale) -> Iterator[Row]:
     """An ask with that argument: rate of its bytes."""
-    kinds = {"bytes": bytes}
+    kinds: dict[str, Callable[[int], Any]] = {"bytes": bytes}
     if importlib.util.find_spec("numpy") is None:
         yield skipped("payload", "array", "numpy is not installed")
     else:

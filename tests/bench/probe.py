@@ -14,7 +14,7 @@ from time import perf_counter, perf_counter_ns
 
 from actors import child
 from tests.bench.players import Driver, Link, Tally
-from tests.bench.system import cpu_seconds, on_cpus, processes, pss_mib, system
+from tests.bench.system import Meter, on_cpus, processes, pss_mib, system
 from tests.bench.yardstick import ROOT
 
 Numbers = list[float]
@@ -74,13 +74,14 @@ def chain(stack: ExitStack, asks: int) -> Measure:
     last = running.start(child(Tally), name="last")
     middle = running.start(child(Link, last), name="middle")
     first = running.start(child(Link, middle), name="first")
-    pids = [*processes(running), os.getpid()]
+    meter = Meter([*processes(running), os.getpid()])
 
     def measure() -> Numbers:
-        cpu, start = cpu_seconds(pids), perf_counter()
+        meter.seconds()
+        start = perf_counter()
         for _ in range(asks):
             first.add(1)
-        return [asks / (perf_counter() - start), (cpu_seconds(pids) - cpu) / asks * 1e6]
+        return [asks / (perf_counter() - start), meter.seconds() / asks * 1e6]
 
     return measure
 
@@ -91,15 +92,16 @@ def pairs(stack: ExitStack, asks: int, count: int) -> Measure:
     running = stack.enter_context(system())
     tallies = [running.start(child(Tally), name=f"tally{n}") for n in range(count)]
     drivers = [running.start(child(Driver, tally), name=f"driver{n}") for n, tally in enumerate(tallies)]
-    pids = processes(running)
+    meter = Meter(processes(running))
 
     def measure() -> Numbers:
-        cpu, start = cpu_seconds(pids), perf_counter()
+        meter.seconds()
+        start = perf_counter()
         replies = [driver.ask_often.ask(asks) for driver in drivers]
         for reply in replies:
             reply.result()
         total = asks * count
-        return [total / (perf_counter() - start), (cpu_seconds(pids) - cpu) / total * 1e6]
+        return [total / (perf_counter() - start), meter.seconds() / total * 1e6]
 
     return measure
 

@@ -47,14 +47,27 @@ def pss_mib(pid: int) -> float:
     return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
 
 
-def cpu_seconds(pids: list[int]) -> float:
-    """CPU time these processes have used, all threads, by the scheduler's own count (in ns, not ticks)."""
-    total = 0
-    for pid in pids:
-        with contextlib.suppress(OSError):
-            for task in os.listdir(f"/proc/{pid}/task"):
-                total += int(Path(f"/proc/{pid}/task/{task}/schedstat").read_text().split()[0])
-    return total / 1e9
+class Meter:
+    """CPU time that processes use, all threads, by the scheduler's own count (in ns, not ticks)."""
+
+    def __init__(self, pids: list[int]) -> None:
+        self._used = {pid: _cpu_ns(pid) for pid in pids}
+
+    def seconds(self) -> float:
+        """Used since the last call, or since it was made; of a process that has ended: nothing."""
+        total = 0
+        for pid, before in self._used.items():
+            self._used[pid] = now = _cpu_ns(pid)
+            total += max(0, now - before)
+        return total / 1e9
+
+
+def _cpu_ns(pid: int) -> int:
+    try:
+        tasks = os.listdir(f"/proc/{pid}/task")
+        return sum(int(Path(f"/proc/{pid}/task/{task}/schedstat").read_text().split()[0]) for task in tasks)
+    except OSError:  # it has ended
+        return 0
 
 
 def _parents() -> Iterator[tuple[int, int]]:

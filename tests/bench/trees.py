@@ -12,7 +12,7 @@ from tests.bench.probe import probe
 from tests.bench.row import AtMost, Row, skipped
 from tests.bench.sample import Sample
 from tests.bench.scale import Scale
-from tests.bench.system import cpu_seconds, processes, pss_mib, system
+from tests.bench.system import Meter, processes, pss_mib, system
 
 _NOBODY = 65534
 _DROP = f"--reuid={_NOBODY} --regid={_NOBODY} --clear-groups --no-new-privs"
@@ -58,12 +58,13 @@ def idle(scale: Scale) -> Iterator[Row]:
     with system() as running:
         for n in range(count):
             running.start(child(Tally), name=f"tally{n}").add(1)
-        pids = processes(running)
+        meter = Meter(processes(running))
         shares = []
         for _ in range(scale.of(2, smoke=1)):
-            before, start = cpu_seconds(pids), time.monotonic()
+            meter.seconds()
+            start = time.monotonic()
             time.sleep(seconds)
-            shares.append((cpu_seconds(pids) - before) / (time.monotonic() - start) * 100)
+            shares.append(meter.seconds() / (time.monotonic() - start) * 100)
         members = [pss_mib(status.pid) for status in running.children()]
     yield Row("idle", f"CPU, {count} actors", Sample(tuple(shares), "%"), budgets=[AtMost(0.5)])
     yield Row("idle", f"PSS of one of {count}", Sample(tuple(members), "MiB"), budgets=[AtMost(2)])

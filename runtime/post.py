@@ -1,0 +1,153 @@
+"""The post: how frames get from this process into mailboxes.
+
+    a thread   writes at once; a full mailbox makes it wait for room until its deadline
+    a loop     writes at once, or queues in an outbox, bounded and in order, which its selector empties
+
+PO-1  A route is looked up once by the control socket and kept; it is looked up anew when its mailbox was closed.
+PO-2  In an event loop nothing blocks: a tell is refused with `MailboxFull`, an ask queues, a send is awaited.
+PO-3  What is queued for a mailbox goes first: nothing written later overtakes it.
+"""
+
+import asyncio
+import weakref
+from time import monotonic_ns
+
+from actors.deadline import DEFAULT_SECONDS, ambient
+from actors.errors import ActorError, MailboxFull
+from runtime.channel import Pending, current_loop
+from runtime.mailbox.letterbox import Letterbox
+from runtime.outbox import Outbox, Waiting
+from runtime.route import Route, Routes
+
+DEFAULT_NS = int(DEFAULT_SECONDS * 1e9)
+
+_Outboxes = dict[tuple[Letterbox, bool], Outbox]
+
+
+class Post:
+    """Everything one process sends. Owns the routes; threads and loops share it."""
+
+    def __init__(self, routes: Routes) -> None:
+        self.routes = routes
+        self._outboxes: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Outboxes] = weakref.WeakKeyDictionary()
+
+    def post(self, route: Route, raw: bytes, urgent: bool, until_ns: int | None) -> Letterbox:
+        """Write a frame and return where it was dropped.
+
+        Args:
+            urgent: by the second lane.
+            until_ns: how long to wait for room; 0: for ever, None: until the ambient deadline, else 5 s.
+        Raises:
+            MailboxFull: no room in time, or at once where it may not wait (PO-2).
+            NotFound, ActorStopped, SystemGone: there is nobody to post to.
+        """
+        boxes = route.boxes
+        while True:
+            box = (boxes[0] if len(boxes) == 1 else route.pick()) if boxes else self.routes.look_up(route)
+            try:
+                if (box.post_urgent(raw) if urgent else box.post(raw)) or self._patiently(
+                    route, box, raw, urgent, until_ns
+                ):
+                    return box
+            except BrokenPipeError:
+                route.boxes = boxes = []  # PO-1
+
+    def post_in_loop(
+        self, loop: asyncio.AbstractEventLoop, route: Route, raw: bytes, urgent: bool, ask: Pending
+    ) -> None:
+        """Write an ask's frame, or queue it behind the others (PO-3); the ask is told where it went, or why not.
+
+        Raises:
+            MailboxFull: the outbox is full too, or the mailbox refuses.
+            NotFound, ActorStopped, SystemGone: there is nobody to post to.
+        """
+        box = route.pick() if route.boxes else self.routes.look_up(route)
+        outbox = self._outbox(loop, box, urgent)
+        try:
+            if not outbox and (box.post_urgent(raw) if urgent else box.post(raw)):
+                ask.box = box
+                return
+        except BrokenPipeError:
+            route.boxes = []
+            ask.box = self.post(route, raw, urgent, None)
+            return
+        if box.refuse or outbox.is_full():
+            raise MailboxFull(route.path, "no", "the mailbox is full")
+        outbox.put(Waiting(raw, lambda: ask.sent(box), lambda: self._again(ask, route, raw, urgent)))
+
+    async def send(self, route: Route, raw: bytes, urgent: bool) -> None:
+        """Write a frame, and wait for room without blocking the loop.
+
+        Raises:
+            MailboxFull: no room before the deadline, or the mailbox refuses.
+            NotFound, ActorStopped, SystemGone: there is nobody to post to.
+        """
+        loop = asyncio.get_running_loop()
+        while True:
+            box = route.pick() if route.boxes else self.routes.look_up(route)
+            outbox = self._outbox(loop, box, urgent)
+            try:
+                if not outbox and (box.post_urgent(raw) if urgent else box.post(raw)):
+                    return
+            except BrokenPipeError:
+                route.boxes = []
+                continue
+            if box.refuse:
+                raise MailboxFull(route.path, "no", "the mailbox is full")
+            if await self._wait_in(outbox, loop, route, raw):
+                return
+            route.boxes = []
+
+    def close(self) -> None:
+        """Close every letterbox and forget what was queued."""
+        self._outboxes.clear()
+        self.routes.close()
+
+    def _patiently(self, route: Route, box: Letterbox, raw: bytes, urgent: bool, until_ns: int | None) -> bool:
+        if box.refuse:
+            raise MailboxFull(route.path, "no", "the mailbox is full")
+        if current_loop() is not None:
+            raise MailboxFull(route.path, "no", "the mailbox is full; `await ref.message.send(…)` waits for room")
+        if until_ns is None:
+            until_ns = ambient.get()[0]
+            if until_ns is None:
+                until_ns = monotonic_ns() + DEFAULT_NS
+        while box.wait_for_room(until_ns, urgent=urgent):
+            if box.post_urgent(raw) if urgent else box.post(raw):
+                return True
+        raise MailboxFull(route.path, "no", "no room in the mailbox before the deadline")
+
+    def _again(self, pending: Pending, route: Route, raw: bytes, urgent: bool) -> None:
+        """Its mailbox was closed: find the way anew, or end the ask with what the supervisor says (PO-1)."""
+        try:
+            pending.box = self.post(route, raw, urgent, 1)
+        except ActorError as exc:
+            pending.fail(exc)
+
+    async def _wait_in(self, outbox: Outbox, loop: asyncio.AbstractEventLoop, route: Route, raw: bytes) -> bool:
+        """Wait in the outbox until the frame was written; False when the mailbox was closed meanwhile."""
+        until_ns = ambient.get()[0]
+        if until_ns is None:
+            until_ns = monotonic_ns() + DEFAULT_NS
+        written: asyncio.Future[bool] = loop.create_future()
+        waiting = Waiting(raw, lambda: _settle(written, True), lambda: _settle(written, False))
+        outbox.put(waiting)
+        try:
+            async with asyncio.timeout_at(None if not until_ns else loop.time() + (until_ns - monotonic_ns()) / 1e9):
+                return await written
+        except TimeoutError:
+            raise MailboxFull(route.path, "no", "no room in the mailbox before the deadline") from None
+        finally:
+            waiting.dropped = not written.done() or written.cancelled()
+
+    def _outbox(self, loop: asyncio.AbstractEventLoop, box: Letterbox, urgent: bool) -> Outbox:
+        boxes = self._outboxes.setdefault(loop, {})
+        outbox = boxes.get((box, urgent))
+        if outbox is None:
+            outbox = boxes[box, urgent] = Outbox(loop, box, urgent=urgent)
+        return outbox
+
+
+def _settle(future: asyncio.Future[bool], value: bool) -> None:  # a callback's value
+    if not future.done():
+        future.set_result(value)

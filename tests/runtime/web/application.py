@@ -1,0 +1,80 @@
+"""An ASGI application for the tests, the actor it asks, and a client that speaks bytes."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypedDict
+
+from actors import Actor, message
+from runtime.web import App, JsonBody, Receive, Scope, Send, WebFront, answer, send_json
+
+
+class Gate(Actor):
+    @message
+    def wait(self, path: str) -> str:
+        """Block until somebody has written to the FIFO at path."""
+        return Path(path).read_text()
+
+
+class Point(TypedDict):
+    x: int
+    y: int
+
+
+class Application:
+    def __init__(self, gate: Gate | None = None) -> None:
+        self._gate = gate
+        self._point = JsonBody(Point, most_bytes=100)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        match scope["type"], scope.get("path"):
+            case "lifespan", _:
+                await _live(receive, send)
+            case _, "/gate" if self._gate is not None:
+                path = scope["query_string"].decode()
+                await send_json(send, await answer(receive, self._gate.wait.ask(path)))
+            case _, "/point":
+                await send_json(send, await self._point.read(scope, receive))
+            case _, "/broken":
+                raise ZeroDivisionError
+            case _:
+                await send_json(send, "hello")
+
+
+class Overriding(WebFront):
+    def app(self) -> App:
+        return Application()
+
+
+async def refusing(scope: Scope, receive: Receive, send: Send) -> None:
+    await receive()
+    await send({"type": "lifespan.startup.failed", "message": "no database"})
+
+
+async def _live(receive: Receive, send: Send) -> None:
+    await receive()
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    await send({"type": "lifespan.shutdown.complete"})
+
+
+@contextmanager
+def connection(address: tuple[str, int]) -> Iterator[socket.socket]:
+    with socket.create_connection(address, timeout=10) as client:
+        yield client
+
+
+def get(path: str) -> bytes:
+    return f"GET {path} HTTP/1.1\r\nhost: test\r\n\r\n".encode()
+
+
+def status_of(client: socket.socket) -> int:
+    """Read one answer and what is behind it; its HTTP status, or 0 when the connection was closed without one."""
+    raw = client.recv(65536)
+    return int(raw.split(b" ")[1]) if raw else 0
+
+
+def is_closed(client: socket.socket) -> bool:
+    """Wait for the other end to close."""
+    return client.recv(65536) == b""
