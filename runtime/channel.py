@@ -27,6 +27,7 @@ from runtime.wire.codec import Codec
 from runtime.wire.frame import DEATH, ERROR, LARGE, PICKLED, REPLY, STOPPED, unpack_reply
 
 READ_BYTES = 1 << 16
+_read = os.read
 
 
 class Pending:
@@ -69,9 +70,13 @@ class Pending:
         """It was dropped there."""
         self.box = box
 
+    def forget(self) -> None:
+        """Nobody waits for it: it could not be sent."""
+        self._channel.forget(self.ask_id)
+
     def fail(self, error: ActorError) -> None:
         """It cannot be sent."""
-        self._channel.forget(self.ask_id)
+        self.forget()
         self.settle(ok=False, value=error)
 
     def verdict(self) -> Delivered:
@@ -140,6 +145,10 @@ class Channel:
         """Its answer is not wanted any more."""
         self.pending.pop(ask_id, None)
 
+    def add(self, pending: Pending) -> None:
+        """Wait for an answer."""
+        self.pending[pending.ask_id] = pending
+
     def wait(self, pending: Pending, timeout_ns: int | None) -> None:
         """Block until that ask has ended, or raise TimeoutError at timeout_ns."""
         refuse_in_loop()
@@ -158,6 +167,10 @@ class Channel:
             return True
         if not raw:
             return False
+        self._dispatch(raw)
+        return True
+
+    def _dispatch(self, raw: bytes) -> None:
         at = 0
         while at < len(raw):
             length, flags, ask_id = unpack_reply(raw, at)
@@ -170,7 +183,6 @@ class Channel:
                 ok, value = self.decode(flags, raw[at + REPLY.size : at + length], pending.actor)
                 pending.settle(ok=ok, value=value)
             at += length
-        return True
 
     def decode(self, flags: int, payload: bytes, actor: str) -> tuple[bool, Any]:
         """What a reply frame says: (True, value) or (False, exception)."""
@@ -241,6 +253,33 @@ class ThreadChannel(Channel):
                         follower.set()
             else:
                 self._follow(pending, timeout_ns)
+
+    def exchange(self, ask_id: int, actor: str, until_ns: int, box: Letterbox) -> Any:
+        """Block for the answer of an ask that was just sent, the only one under way: the short way of a blocking call.
+
+        Nobody else reads the channel meanwhile: only who has an ask pending on it does.
+        """
+        if self.patience.wait(self.poll, until_ns):
+            raw = _read(self.fd, READ_BYTES)
+            if len(raw) >= REPLY.size:
+                length, flags, replied_to = unpack_reply(raw)
+                if replied_to == ask_id and length == len(raw):
+                    ok, value = self.decode(flags, raw[REPLY.size :], actor)
+                    if ok:
+                        return value
+                    raise value
+            pending = self.pending[ask_id] = Pending(self, ask_id, actor, until_ns)
+            pending.box = box
+            if raw:
+                self._dispatch(raw)  # late answers of others first, or among them ours
+            else:
+                self.fail_all()
+        else:
+            pending = Pending(self, ask_id, actor, until_ns)
+            pending.box = box
+            self.expired(pending)
+        self.wait(pending, None)
+        return pending.result()
 
     def collect(self) -> None:
         """Read what is there, so that a caller with many asks under way never fills its FIFO."""

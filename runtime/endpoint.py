@@ -102,6 +102,12 @@ class Endpoint:
         def tell(*args: Any, **kwargs: Any) -> None:
             kind, payload = encode(name, args, kwargs, ())
             raw = tell_frame(kind, payload) if len(payload) <= MAX_PAYLOAD else self._large(kind, payload, 0, 0, 0)
+            box = route.only
+            try:
+                if box is not None and not urgent and box.post(raw):
+                    return
+            except BrokenPipeError:  # closed: `post` finds the way anew
+                pass
             post(route, raw, urgent, None)
 
         def call(*args: Any, **kwargs: Any) -> Any:
@@ -110,9 +116,13 @@ class Endpoint:
                 channel = local.channel
             except AttributeError:
                 channel = self._thread_channel()
-            pending = self._ask_blocking(channel, route, urgent, name, args, kwargs)
-            channel.wait(pending, None)
-            return pending.result()
+            ask_id, until_ns, raw = self._ask_frame(channel, route, name, args, kwargs)
+            if channel.pending:  # answers of other asks come by it too
+                pending = self._register(channel, ask_id, route, until_ns)
+                self._post_ask(pending, route, raw, urgent)
+                channel.wait(pending, None)
+                return pending.result()
+            return channel.exchange(ask_id, route.path, until_ns, post(route, raw, urgent, until_ns))
 
         def ask(*args: Any, **kwargs: Any) -> Pending:
             return self._start_ask(route, urgent, name, args, kwargs)
@@ -133,30 +143,36 @@ class Endpoint:
             channel = self._thread_channel()
             if len(channel.pending) % _COLLECT_EVERY == _COLLECT_EVERY - 1:
                 channel.collect()
-            return self._ask_blocking(channel, route, urgent, name, args, kwargs)
+            ask_id, until_ns, raw = self._ask_frame(channel, route, name, args, kwargs)
+            pending = self._register(channel, ask_id, route, until_ns)
+            self._post_ask(pending, route, raw, urgent)
+            return pending
         loop_channel = self._loop_channel(loop)
-        pending, raw = self._prepare(loop_channel, route, name, args, kwargs)
-        loop_channel.add(pending)
+        ask_id, until_ns, raw = self._ask_frame(loop_channel, route, name, args, kwargs)
+        pending = self._register(loop_channel, ask_id, route, until_ns)
         try:
             self._post.post_in_loop(loop, route, raw, urgent, pending)
         except BaseException:
-            loop_channel.forget(pending.ask_id)
+            loop_channel.forget(ask_id)
             raise
         return pending
 
-    def _ask_blocking(
-        self, channel: ThreadChannel, route: Route, urgent: bool, name: str, args: Args, kwargs: Kwargs
-    ) -> Pending:
-        pending, raw = self._prepare(channel, route, name, args, kwargs)
-        channel.pending[pending.ask_id] = pending
+    def _register(self, channel: Channel, ask_id: int, route: Route, until_ns: int) -> Pending:
+        pending = Pending(channel, ask_id, route.path, until_ns)
+        channel.add(pending)
+        return pending
+
+    def _post_ask(self, pending: Pending, route: Route, raw: bytes, urgent: bool) -> None:
         try:
             pending.box = self._post.post(route, raw, urgent, pending.until_ns)
         except BaseException:
-            channel.forget(pending.ask_id)
+            pending.forget()
             raise
-        return pending
 
-    def _prepare(self, channel: Channel, route: Route, name: str, args: Args, kwargs: Kwargs) -> tuple[Pending, bytes]:
+    def _ask_frame(
+        self, channel: Channel, route: Route, name: str, args: Args, kwargs: Kwargs
+    ) -> tuple[int, int, bytes]:
+        """The ask's number, its deadline and its frame."""
         until_ns, chain = ambient.get()
         if until_ns is None:
             until_ns = monotonic_ns() + DEFAULT_NS
@@ -167,10 +183,8 @@ class Endpoint:
         kind, payload = self.codec.encode_call(name, args, kwargs, chain)
         ask_id = self._next_id()
         if len(payload) <= MAX_PAYLOAD:
-            raw = frame.ask(kind, payload, ask_id, channel.address, until_ns)
-        else:
-            raw = self._large(kind, payload, ask_id, channel.address, until_ns)
-        return Pending(channel, ask_id, route.path, until_ns), raw
+            return ask_id, until_ns, frame.ask(kind, payload, ask_id, channel.address, until_ns)
+        return ask_id, until_ns, self._large(kind, payload, ask_id, channel.address, until_ns)
 
     def _large(self, kind: int, payload: bytes, ask_id: int, reply_to: int, until_ns: int) -> bytes:
         flags = (frame.PICKLED if kind else 0) | (frame.ASK if ask_id else 0)

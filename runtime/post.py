@@ -41,16 +41,15 @@ class Post:
             MailboxFull: no room in time, or at once where it may not wait (PO-2).
             NotFound, ActorStopped, SystemGone: there is nobody to post to.
         """
-        boxes = route.boxes
         while True:
-            box = (boxes[0] if len(boxes) == 1 else route.pick()) if boxes else self.routes.look_up(route)
+            box = route.only or (route.pick() if route.boxes else self.routes.look_up(route))
             try:
                 if (box.post_urgent(raw) if urgent else box.post(raw)) or self._patiently(
                     route, box, raw, urgent, until_ns
                 ):
                     return box
             except BrokenPipeError:
-                route.boxes = boxes = []  # PO-1
+                route.set([])  # PO-1
 
     def post_in_loop(
         self, loop: asyncio.AbstractEventLoop, route: Route, raw: bytes, urgent: bool, ask: Pending
@@ -68,7 +67,7 @@ class Post:
                 ask.box = box
                 return
         except BrokenPipeError:
-            route.boxes = []
+            route.set([])
             ask.box = self.post(route, raw, urgent, None)
             return
         if box.refuse or outbox.is_full():
@@ -90,13 +89,13 @@ class Post:
                 if not outbox and (box.post_urgent(raw) if urgent else box.post(raw)):
                     return
             except BrokenPipeError:
-                route.boxes = []
+                route.set([])
                 continue
             if box.refuse:
                 raise MailboxFull(route.path, "no", "the mailbox is full")
             if await self._wait_in(outbox, loop, route, raw):
                 return
-            route.boxes = []
+            route.set([])
 
     def close(self) -> None:
         """Close every letterbox and forget what was queued."""

@@ -21,14 +21,25 @@ _MOST = 1024
 
 
 class Route:
-    """One path, and the letterboxes of the processes behind it; empty until it was looked up."""
+    """One path, and the letterboxes of the processes behind it.
 
-    __slots__ = ("_turn", "boxes", "path")
+    Attributes:
+        boxes: of all processes; empty until it was looked up.
+        only: the letterbox, where there is just one.
+    """
+
+    __slots__ = ("_turn", "boxes", "only", "path")
 
     def __init__(self, path: str) -> None:
         self.path = path
         self.boxes: list[Letterbox] = []
+        self.only: Letterbox | None = None
         self._turn = 0
+
+    def set(self, boxes: list[Letterbox]) -> None:
+        """Where it leads; [] to have it looked up anew."""
+        self.boxes = boxes
+        self.only = boxes[0] if len(boxes) == 1 else None
 
     def pick(self) -> Letterbox:
         """The least loaded (RT-2); the route has been looked up."""
@@ -56,7 +67,7 @@ class Routes:
             if route is None:
                 route = self._known[path] = Route(path)
                 if len(self._known) > _MOST:
-                    self._known.popitem(last=False)[1].boxes = []
+                    self._known.popitem(last=False)[1].set([])
             return route
 
     def look_up(self, route: Route) -> Letterbox:
@@ -71,10 +82,12 @@ class Routes:
             value, fds = self._lines.request(Open(path=route.path))
             try:
                 opened = msgspec.convert(value, Opened)
-                route.boxes = [
-                    Letterbox(f"{self._directory}/{member}", fd, refuse=opened.refuse)
-                    for member, fd in zip(opened.members, fds, strict=True)
-                ]
+                route.set(
+                    [
+                        Letterbox(f"{self._directory}/{member}", fd, refuse=opened.refuse)
+                        for member, fd in zip(opened.members, fds, strict=True)
+                    ]
+                )
                 return route.pick()
             except FileNotFoundError:
                 continue
@@ -93,7 +106,8 @@ class Routes:
         """Close every letterbox: nobody writes any more."""
         with self._lock:
             for route in self._known.values():
-                boxes, route.boxes = route.boxes, []
+                boxes = route.boxes
+                route.set([])
                 for box in boxes:
                     box.close()
             self._known.clear()

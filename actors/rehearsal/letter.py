@@ -116,6 +116,21 @@ class Letter:
     attempt: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A tell that nobody will handle.
+
+    Attributes:
+        actor: path of the actor it was for.
+        message: its name.
+    """
+
+    actor: str
+    message: str
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+
+
 def copied(value: Any, where: str) -> Any:
     """The value as it would arrive (LT-1).
 

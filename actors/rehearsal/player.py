@@ -11,7 +11,7 @@ import contextvars
 import inspect
 import traceback
 from collections import deque
-from collections.abc import Coroutine, Generator
+from collections.abc import Coroutine, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -21,13 +21,12 @@ from actors.actor import Actor
 from actors.certificate import DeathCertificate, MessageInHand
 from actors.child import Child
 from actors.context import Context
-from actors.deadline import NOTHING, ambient
-from actors.errors import Unencodable
 from actors.interfaces import Machine, using
-from actors.loop import Envelope, call_hook, part_of, run
+from actors.loop import call_hook, part_of, run
 from actors.message import BoundMessage, MessageEntry, messages_of
-from actors.rehearsal.clockwork import Clockwork, Killed, outside_loop
-from actors.rehearsal.letter import Letter, Pending, copied
+from actors.rehearsal.clockwork import Clockwork, outside_loop
+from actors.rehearsal.inbox import ListInbox
+from actors.rehearsal.letter import copied
 
 State = Literal["starting", "running", "restarting", "stopping", "stopped"]
 ON_DOWN = "on_down"
@@ -38,9 +37,40 @@ _LOG_LINES = 50
 class Prompter(Machine, Protocol):
     """What a player needs of its Stage."""
 
-    def watch(self, path: str, watcher: str) -> None: ...
-    def unwatch(self, path: str, watcher: str) -> None: ...
-    def supervisor_of(self, path: str) -> Any: ...
+    def watch(self, path: str, watcher: str) -> None:
+        """Tell the watcher when the actor at path is down."""
+        ...
+
+    def unwatch(self, path: str, watcher: str) -> None:
+        """Undo `watch`."""
+        ...
+
+    def supervisor_of(self, path: str) -> Any:
+        """The supervisor that the actor at path is under."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ActorStatus:
+    """How an actor on the Stage is.
+
+    Attributes:
+        path: dotted.
+        state: "starting", "running", "restarting", "stopping" or "stopped".
+        incarnation: of the current or last one; 1 for the first.
+        handled, failed, expired: messages so far.
+        queued: messages that wait.
+        in_hand: name of the message being handled, "" when idle.
+    """
+
+    path: str
+    state: State
+    incarnation: int
+    handled: int
+    failed: int
+    expired: int
+    queued: int
+    in_hand: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,147 +91,6 @@ class Exit:
         return self.code == 0
 
 
-class _Park:
-    """Gives the thread back to the Stage."""
-
-    def __await__(self) -> Generator[None, None, None]:
-        yield
-
-
-class PlayerInbox:
-    """Both lanes of one name's mailbox, and what is in hand: an `actors.loop.Inbox` of lists.
-
-    Attributes:
-        in_hand: letters begun and not finished, in order.
-        full: senders that wait for room.
-        trap_before, trap_after: names of messages that kill the actor when begun, or when just handled.
-        stop_wanted_for: reason of an ordered stop, or None.
-        drains: that stop handles what is queued.
-    """
-
-    def __init__(self, stage: Prompter, room: int) -> None:
-        self._stage = stage
-        self._room = room
-        self.queue: deque[Letter] = deque()
-        self.urgent: deque[Letter] = deque()
-        self.full: deque[Pending] = deque()
-        self.in_hand: list[Letter] = []
-        self.handled = self.failed = self.expired = 0
-        self.trap_before: set[str] = set()
-        self.trap_after: set[str] = set()
-        self.stop_wanted_for: str | None = None
-        self.drains = True
-        self.open_for(None, None)
-
-    def open_for(self, context: Context | None, loop: Clockwork | None) -> None:
-        """A new incarnation takes from it from now on."""
-        self._context = context
-        self._loop = loop
-        self._woken: asyncio.Future[None] | None = None
-        self.is_parked = False
-        self.is_nudged = False
-        self.is_killed = False
-        self.until_ns: int | None = None
-        self.may_take = False
-
-    @property
-    def has_room(self) -> bool:
-        """One more letter fits."""
-        return len(self.queue) < self._room
-
-    def is_due(self, now_ns: int) -> bool:
-        """Its loop would find something to do."""
-        if not self.is_parked or self.is_nudged or self.urgent or self.stop_wanted_for is not None:
-            return True
-        return bool(self.queue) or (self.until_ns is not None and self.until_ns <= now_ns)
-
-    def wake(self) -> None:
-        """Let its loop go on from `wait`, in the next pass."""
-        if self._woken is not None and not self._woken.done():
-            self._woken.set_result(None)
-
-    def now_ns(self) -> int:
-        """Virtual time."""
-        return self._stage.now_ns()
-
-    def take_nowait(self) -> Envelope | None:
-        """The next letter; None also when this pass has begun one already (PL-1)."""
-        while self.may_take:
-            if self.urgent:
-                letter = self.urgent.popleft()
-            elif self.queue and (self.stop_wanted_for is None or self.drains):
-                letter = self.queue.popleft()
-                if self.full:
-                    self.full.popleft().settle(ok=True, value=None)
-            else:
-                return None
-            letter.attempt += 1
-            if letter.deadline_ns and self.now_ns() >= letter.deadline_ns:
-                self.expired += 1
-                continue
-            self._begin(letter)
-            return letter, letter.name, letter.args, letter.kwargs
-        return None
-
-    async def wait(self, until_ns: int | None) -> None:
-        """Give the thread back until there is something to do."""
-        self.until_ns = until_ns
-        self.is_nudged = False
-        self.is_parked = True
-        if self._loop is None:
-            await _Park()
-        else:
-            self._woken = self._loop.create_future()
-            await self._woken
-        self.is_parked = False
-
-    def done(self, token: Letter, name: str, value: object) -> None:
-        """Answer the letter; a value that cannot be sent is answered with the error."""
-        if name in self.trap_after:
-            self.trap_after.discard(name)
-            self.is_killed = True
-        self._finish(token)
-        self.handled += 1
-        if token.reply is not None:
-            try:
-                token.reply.settle(ok=True, value=copied(value, f"reply of {name}()"))
-            except Unencodable as error:
-                token.reply.settle(ok=False, value=error)
-
-    def fail(self, token: Letter, error: Exception) -> bool:
-        """Answer the letter with what its handler raised."""
-        self._finish(token)
-        self.failed += 1
-        if token.reply is None:
-            return False
-        token.reply.settle(ok=False, value=error)
-        return True
-
-    def stop_wanted(self) -> str | None:
-        """See `actors.loop.Inbox.stop_wanted`."""
-        return None if self.drains and self.queue else self.stop_wanted_for
-
-    def _begin(self, letter: Letter) -> None:
-        self.may_take = False
-        self.in_hand.append(letter)
-        if letter.name in self.trap_before:
-            self.trap_before.discard(letter.name)
-            self.is_killed = True
-            raise Killed
-        if letter.reply is not None:
-            ambient.set((letter.deadline_ns or None, letter.chain))
-        elif ambient.get() is not NOTHING:
-            ambient.set(NOTHING)
-        if self._context is not None:
-            self._context.redelivered = letter.attempt > 1
-
-    def _finish(self, letter: Letter) -> None:
-        if self.is_killed:
-            raise Killed
-        self.in_hand.remove(letter)
-        self.is_nudged = True
-
-
 class Player:
     """One name on the Stage: its specification, its mailbox, its current incarnation. The actor's `Backstage`."""
 
@@ -212,8 +101,11 @@ class Player:
         self.state: State = "starting"
         self.incarnation = 0
         self.is_suspended = False
+        self.is_launching = False  # somebody waits for its start, and is told when it fails
+        self.is_held = False  # its queue outlives the next stop
+        self.failed_start: DeathCertificate | None = None
         self.restarts_ns: list[int] = []
-        self.inbox = PlayerInbox(stage, room)
+        self.inbox = ListInbox(stage.now_ns, room)
         self.log_lines: deque[str] = deque(maxlen=_LOG_LINES)
         self.log: Any = None
         self.graves: list[Coroutine[Any, Any, str] | Clockwork] = []
@@ -253,9 +145,33 @@ class Player:
         assert issubclass(self.spec.actor, Actor)
         return self.spec.actor
 
+    @property
+    def is_stopped(self) -> bool:
+        """Nothing will restart it by itself."""
+        return self.state == "stopped"
+
+    @property
+    def is_alive(self) -> bool:
+        """There is an incarnation."""
+        return self._life is not None
+
+    def status(self) -> ActorStatus:
+        """How it is."""
+        inbox = self.inbox
+        return ActorStatus(
+            self.path,
+            self.state,
+            self.incarnation,
+            inbox.handled,
+            inbox.failed,
+            inbox.expired,
+            len(inbox.queue) + len(inbox.urgent),
+            inbox.in_hand[0].name if inbox.in_hand else "",
+        )
+
     def is_due(self) -> bool:
         """It has something to do now: an incarnation to begin, or a pass to make."""
-        if self.state == "stopped" or self.is_suspended:
+        if self.is_stopped or self.is_suspended:
             return False
         if self._life is None:
             return True
@@ -265,10 +181,11 @@ class Player:
 
     def next_due_ns(self) -> int | None:
         """When it has something to do by itself; None never."""
-        if self.state == "stopped" or self.is_suspended:
+        if self.is_stopped or self.is_suspended:
             return None
-        times = [self.inbox.until_ns if self.inbox.is_parked else None, self._loop and self._loop.next_due_ns()]
-        return min((time for time in times if time is not None), default=None)
+        of_inbox = self.inbox.until_ns if self.inbox.is_parked else None
+        of_loop = self._loop.next_due_ns() if self._loop is not None else None
+        return min((time for time in (of_inbox, of_loop) if time is not None), default=None)
 
     def step(self) -> Exit | None:
         """Make one pass; how the incarnation ended, None when it goes on."""
@@ -397,9 +314,9 @@ def _system_exit(end: SystemExit) -> Exit:
 def _logger(lines: deque[str]) -> Any:
     """A BoundLogger that keeps its lines, and prints them for the test's report."""
 
-    def keep(_logger: object, _name: str, line: str) -> str:
-        lines.append(line)
-        return line
+    def keep(_logger: object, _name: str, line: MutableMapping[str, Any] | str) -> str:
+        lines.append(str(line))
+        return str(line)
 
     return structlog.wrap_logger(
         structlog.PrintLogger(),

@@ -62,6 +62,7 @@ class Box:
     def set_control(self, control: int) -> None:
         """Say what is wanted of the actor, and wake it."""
         self.words[page.CONTROL] = control
+        self.words[page.ATTENTION] = 1
         if control != page.RUN:
             with contextlib.suppress(BlockingIOError):  # full: it is awake already
                 os.write(self._urgent, _WAKE_UP)
@@ -72,7 +73,7 @@ class Box:
             os.write(self._urgent, raw)
         except BlockingIOError:
             return False
-        self.words[page.URGENT] = 1
+        self.words[page.ATTENTION] = 1
         return True
 
     def queued_bytes(self) -> int:
@@ -89,7 +90,7 @@ class Box:
         area = self.page.urgent_journal if word & page.URGENT_LANE else self.page.journal
         at = (word & ~page.URGENT_LANE) - 1
         headers = walk(area, at, len(area)) if 0 <= at < len(area) else []
-        return headers[0] if headers else None
+        return headers[0] if headers and is_started(headers[0]) else None
 
     def bury(self, ended: Ended) -> None:
         """After a death: end what had been started and may not be run again (BX-2)."""

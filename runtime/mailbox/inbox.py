@@ -3,7 +3,10 @@
 IN-1  A frame's state is stored before its payload is touched (JO-2); its deadline is checked after that store, so an
       asker that found it queued past the deadline may say "no".
 IN-2  A frame is done once its answer is written, or, for a tell, once its handler returned.
-IN-3  The second lane is looked at before every message: one word of the page says whether it is worth a read.
+IN-3  Before every message one word of the page is looked at, ATTENTION: the second lane may hold something, or the
+      supervisor wants something.
+IN-4  A plain small message takes the short way through `take_nowait`, with nothing done that could be done later; all
+      others (pickled, large, redelivered, empty) the long way. Both store the same things in the same order.
 """
 
 import asyncio
@@ -14,12 +17,15 @@ from collections.abc import Callable
 from time import monotonic_ns
 from typing import Any
 
+from msgspec import DecodeError
+
 from actors.deadline import NOTHING, ambient
-from actors.errors import Undecodable
+from actors.errors import ActorError
 from actors.loop import Envelope
 from runtime.mailbox import fifo
 from runtime.mailbox.journal import Journal
 from runtime.mailbox.page import (
+    ATTENTION,
     BUSY_NS,
     CONTROL,
     EXPIRED,
@@ -30,13 +36,12 @@ from runtime.mailbox.page import (
     RUN,
     SINCE_NS,
     STOP_DISCARD,
-    URGENT,
     URGENT_LANE,
     Page,
 )
 from runtime.mailbox.patience import Patience
 from runtime.mailbox.replies import Replies
-from runtime.wire.codec import Codec
+from runtime.wire.codec import Codec, unpack_plain
 from runtime.wire.frame import (
     ASK,
     DONE,
@@ -49,20 +54,32 @@ from runtime.wire.frame import (
     PICKLED,
     RETRY_AT,
     STATE_AT,
+    TRAILER,
+    is_whole,
     unpack_header,
 )
 
+NO_KWARGS: dict[str, Any] = {}
+
 
 class Lane:
-    """One FIFO and its journal; `at` is the next frame, `in_hand` counts the frames taken and not finished."""
+    """One FIFO and its journal.
 
-    __slots__ = ("at", "fd", "in_hand", "journal", "mark", "view")
+    Attributes:
+        at: offset of the next frame.
+        extent: end of the last one.
+        in_hand: frames taken and not finished, where messages may be concurrent.
+        mark: added to the page's IN_HAND.
+    """
+
+    __slots__ = ("at", "extent", "fd", "in_hand", "journal", "mark", "view")
 
     def __init__(self, path: str, area: memoryview, mark: int) -> None:
         self.fd = fifo.open_read(path)
         self.journal = Journal(area)
         self.view = area
         self.at = 0
+        self.extent = 0
         self.mark = mark
         self.in_hand = 0
 
@@ -105,11 +122,14 @@ class Inbox(ABC):
         self._was_redelivered = False
         self._main = Lane(f"{directory}/mailbox", page.journal, 0)
         self._urgent = Lane(f"{directory}/urgent", page.urgent_journal, URGENT_LANE)
-        self._main.journal.recover()
-        self._urgent.journal.recover()
-        self._words[EXTENT] = self._main.journal.extent
+        for lane in (self._main, self._urgent):
+            lane.extent = lane.journal.recover()
+        self._words[EXTENT] = self._main.extent
+        self._words[ATTENTION] = 1
+        self._handled = self._words[HANDLED]
         self._words[IN_HAND] = 0
         self._woken: asyncio.Event | None = None
+        self._busy_since_ns = monotonic_ns()
 
     @property
     def fds(self) -> tuple[int, int]:
@@ -127,53 +147,82 @@ class Inbox(ABC):
     def take_nowait(self) -> Envelope | None:
         """The next message of the second lane, else of the mailbox; None when both are empty."""
         words = self._words
-        if words[URGENT]:
-            envelope = self._take_urgent()
+        lane = self._main
+        at = lane.at
+        if words[ATTENTION] or at >= lane.extent:
+            return self._take_attentively()
+        view = lane.view
+        length, state, flags, _, _, ask_id, reply_to, deadline_ns, _ = unpack_header(view, at)
+        if flags > ASK or state or length <= OVERHEAD or self._was_redelivered:
+            return self._take_from(lane)
+        lane.at = at + length
+        view[at + STATE_AT] = 1  # IN-1
+        words[SINCE_NS] = now = monotonic_ns()
+        words[IN_HAND] = at + 1
+        try:
+            chain, name, *args = unpack_plain(view[at + PAYLOAD_AT : at + length - TRAILER])
+            view[at + INDEX_AT], retry = self._table[name]
+        except (DecodeError, KeyError, ValueError, TypeError):  # not ours, or not a message of this actor
+            lane.at = at
+            view[at + STATE_AT] = 0
+            return self._take_from(lane)
+        if retry:
+            view[at + RETRY_AT] = retry
+        if ask_id:
+            if deadline_ns and now > deadline_ns:
+                self._expired(lane, at, 0)
+                return self._take_from(lane)
+            ambient.set((deadline_ns, tuple(chain) if chain else ()))
+        elif ambient.get() is not NOTHING:
+            ambient.set(NOTHING)
+        lane.in_hand += 1
+        return (lane, at, ask_id, reply_to), name, args, NO_KWARGS
+
+    def _take_attentively(self) -> Envelope | None:
+        """The second lane first (IN-3), then what a stop lets through, then the mailbox, which may have to be read."""
+        words = self._words
+        if words[ATTENTION]:
+            envelope = self._take_from(self._urgent)
+            if envelope is None:
+                words[ATTENTION] = 0
+                envelope = self._take_from(self._urgent)  # one may have come before the word was cleared
             if envelope is not None:
                 return envelope
-        if words[CONTROL] != RUN and not self._may_still_take():
-            return None
+            if words[CONTROL] != RUN:
+                words[ATTENTION] = 1
+                if not self._may_still_take():
+                    return None
         return self._take_from(self._main)
 
-    def _take_urgent(self) -> Envelope | None:
-        envelope = self._take_from(self._urgent)
-        if envelope is None:
-            self._words[URGENT] = 0
-            envelope = self._take_from(self._urgent)  # one may have come before the word was cleared
-        return envelope
-
     def _take_from(self, lane: Lane) -> Envelope | None:
-        journal = lane.journal
+        """The next message of a lane, the long way (IN-4)."""
+        words = self._words
         while True:
             at = lane.at
-            if at >= journal.extent:
+            if at >= lane.extent:
                 if not self._refill(lane):
                     return None
-                at = 0
+                continue
             view = lane.view
             length, state, flags, _, _, ask_id, reply_to, deadline_ns, body = unpack_header(view, at)
-            if length < OVERHEAD:
-                lane.at = journal.extent
+            if not is_whole(view, at, length, lane.extent):
+                lane.at = lane.extent  # a foreign writer's: nothing behind it can be trusted
+                words[FAILED] += 1
                 continue
             lane.at = at + length
             if state >= DONE or (length == OVERHEAD and not body):  # answered before a crash; or a wake-up only
                 view[at + STATE_AT] = DONE
                 continue
-            view[at + STATE_AT] = state + 1 if state < MAX_ATTEMPTS else state  # IN-1
-            now = monotonic_ns()
-            words = self._words
-            words[SINCE_NS] = now
+            view[at + STATE_AT] = min(state + 1, MAX_ATTEMPTS)  # IN-1
+            words[SINCE_NS] = now = monotonic_ns()
             words[IN_HAND] = (at + 1) | lane.mark
             if deadline_ns and now > deadline_ns:
-                words[EXPIRED] += 1
-                view[at + STATE_AT] = DONE
-                words[IN_HAND] = 0
-                if body:
-                    self._body(body)
+                self._expired(lane, at, body)
                 continue
             if state or self._was_redelivered:
                 self._was_redelivered = bool(state)
                 self._redelivered(self._was_redelivered)
+            lane.in_hand += 1
             envelope = self._decode((lane, at, ask_id, reply_to), length, flags, deadline_ns, body)
             if envelope is not None:
                 return envelope
@@ -181,32 +230,32 @@ class Inbox(ABC):
     def _decode(self, token: Token, length: int, flags: int, deadline_ns: int, body: int) -> Envelope | None:
         lane, at, _, _ = token
         view = lane.view
-        lane.in_hand += 1
         try:
-            payload = self._body(body) if flags & LARGE else view[at + PAYLOAD_AT : at + length - 4]
-            name, args, kwargs, chain = self._codec.decode_call(PICKLED if flags & PICKLED else 0, payload)
-        except Undecodable as error:
+            payload = self._body(body) if flags & LARGE else view[at + PAYLOAD_AT : at + length - TRAILER]
+            name, args, kwargs, chain = self._codec.decode_call(1 if flags & PICKLED else 0, payload)
+        except ActorError as error:  # Undecodable; or its body is gone
             self.fail(token, error)
             return None
-        if flags & ASK:
-            ambient.set((deadline_ns or None, tuple(chain)) if chain else (deadline_ns or None, ()))
-        elif ambient.get() is not NOTHING:
-            ambient.set(NOTHING)
-        row = self._table.get(name)
-        if row is not None:
-            view[at + INDEX_AT] = row[0]
-            if row[1]:
-                view[at + RETRY_AT] = row[1]
+        ambient.set((deadline_ns, tuple(chain)) if flags & ASK else NOTHING)
+        view[at + INDEX_AT], view[at + RETRY_AT] = self._table.get(name, (0, 0))
         return token, name, args, kwargs
+
+    def _expired(self, lane: Lane, at: int, body: int) -> None:
+        """Its asker has given up: it is not executed."""
+        lane.view[at + STATE_AT] = DONE
+        self._words[EXPIRED] += 1
+        if body:
+            self._body(body)
 
     def _refill(self, lane: Lane) -> bool:
         if lane.in_hand:  # concurrent messages of this journal are still being handled
             return False
-        filled = lane.journal.fill(lane.fd)
         lane.at = 0
+        lane.extent = lane.journal.fill(lane.fd)
         if lane is self._main:
-            self._words[EXTENT] = lane.journal.extent
-        return filled
+            self._words[EXTENT] = lane.extent
+        self._words[IN_HAND] = 0
+        return lane.extent > 0
 
     @abstractmethod
     async def wait(self, until_ns: int | None) -> None:
@@ -217,24 +266,20 @@ class Inbox(ABC):
         lane, at, ask_id, reply_to = token
         if ask_id:
             self._replies.answer(reply_to, ask_id, name, value)
-        self._words[HANDLED] += 1
-        self._finish(lane, at)
+        lane.view[at + STATE_AT] = DONE
+        lane.in_hand -= 1
+        self._handled = handled = self._handled + 1
+        self._words[HANDLED] = handled
 
     def fail(self, token: Token, error: Exception) -> bool:
         """Answer the message with its exception; False when nobody waits."""
         lane, at, ask_id, reply_to = token
         if ask_id:
             self._replies.send(reply_to, ask_id, ERROR, self._codec.encode_error(error))
-        self._words[FAILED] += 1
-        self._finish(lane, at)
-        return bool(ask_id)
-
-    def _finish(self, lane: Lane, at: int) -> None:
         lane.view[at + STATE_AT] = DONE
         lane.in_hand -= 1
-        words = self._words
-        words[BUSY_NS] += monotonic_ns() - words[SINCE_NS]
-        words[IN_HAND] = 0
+        self._words[FAILED] += 1
+        return bool(ask_id)
 
     def stop_wanted(self) -> str | None:
         """The word "shutdown" once an ordered stop was asked for and what it lets finish is finished."""
@@ -245,7 +290,7 @@ class Inbox(ABC):
         if self._words[CONTROL] == STOP_DISCARD:
             return False
         lane = self._main
-        return lane.at < lane.journal.extent or fifo.queued_bytes(lane.fd) > 0
+        return lane.at < lane.extent or fifo.queued_bytes(lane.fd) > 0
 
 
 class _Foreign:
@@ -273,9 +318,12 @@ class BlockingInbox(Inbox):
         fds = self._replies.pending_fds() if self._replies.has_pending() else ()
         for fd in fds:
             self._poll.register(fd, select.POLLOUT)
+        words, idle_ns = self._words, monotonic_ns()
+        words[BUSY_NS] += idle_ns - self._busy_since_ns
         found = self._patience.wait(self._poll, until_ns or 0)
+        self._busy_since_ns = monotonic_ns()
         if found and found[0][0] == self._urgent.fd:
-            self._words[URGENT] = 1  # its sender may have died between the write and the word
+            words[ATTENTION] = 1  # its sender may have died between the write and the word
         if fds:
             for fd in fds:
                 self._poll.unregister(fd)
@@ -296,9 +344,11 @@ class AsyncInbox(Inbox):
         for fd in writers:
             loop.add_writer(fd, woken.set)
         timer = None if until_ns is None else loop.call_later((until_ns - monotonic_ns()) / 1e9, woken.set)
+        self._words[BUSY_NS] += monotonic_ns() - self._busy_since_ns
         try:
             await woken.wait()
         finally:
+            self._busy_since_ns = monotonic_ns()
             for fd in readers:
                 loop.remove_reader(fd)
             for fd in writers:
@@ -309,11 +359,19 @@ class AsyncInbox(Inbox):
 
     def _wake(self, fd: int) -> None:
         if fd == self._urgent.fd:
-            self._words[URGENT] = 1
+            self._words[ATTENTION] = 1
         if self._woken is not None:
             self._woken.set()
 
-    def _finish(self, lane: Lane, at: int) -> None:
-        super()._finish(lane, at)
+    def done(self, token: Token, name: str, value: object) -> None:
+        """As Inbox.done; a lane that was waiting for its last concurrent message may be read again."""
+        super().done(token, name, value)
         if self._woken is not None:
             self._woken.set()
+
+    def fail(self, token: Token, error: Exception) -> bool:
+        """As Inbox.fail; see `done`."""
+        was_asked = super().fail(token, error)
+        if self._woken is not None:
+            self._woken.set()
+        return was_asked

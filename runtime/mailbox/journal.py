@@ -17,43 +17,41 @@ _ZEROS = bytes(1 << 16)
 
 
 class Journal:
-    """One lane's journal in a page, for the actor that owns it.
+    """One lane's journal in a page, for the actor that owns it: frames, whose states the actor stores in place."""
 
-    Attributes:
-        data: the frames; written by `fill`, frame states stored into it by the actor.
-        extent: bytes of whole frames in data.
-    """
-
-    __slots__ = ("_iov", "data", "extent")
+    __slots__ = ("_area", "_extent", "_iov")
 
     def __init__(self, area: memoryview) -> None:
         """Lay the journal over its area of the page, as large as its FIFO."""
-        self.data = area
+        self._area = area
         self._iov = [area]
-        self.extent = 0
+        self._extent = 0
 
     def recover(self) -> int:
-        """Take over what an earlier incarnation left (JO-3); returns the number of frames still to be handled."""
-        headers = walk(self.data, 0, len(self.data))
+        """Take over what an earlier incarnation left (JO-3); returns the extent: where its last frame ends."""
+        headers = walk(self._area, 0, len(self._area))
         end = headers[-1].offset + headers[-1].length if headers else 0
-        self.data[end:] = bytes(len(self.data) - end)
-        self.extent = end
-        return sum(1 for header in headers if header.state < DONE)
+        self._area[end:] = bytes(len(self._area) - end)
+        self._extent = end
+        return end
 
-    def fill(self, fd: int) -> bool:
-        """Read what the FIFO holds, at once; everything in the journal has been handled. False: it holds nothing."""
-        extent = self.extent
+    def fill(self, fd: int) -> int:
+        """Read what the FIFO holds, at once; everything in the journal has been handled.
+
+        Returns:
+            The extent: bytes of whole frames, 0 when the FIFO is empty.
+        """
+        extent = self._extent
         if extent:
-            data = self.data
-            data[0:4] = _ZEROS[:4]  # JO-1
-            data[4:extent] = _ZEROS[: extent - 4] if extent <= len(_ZEROS) else bytes(extent - 4)
-            self.extent = 0
+            area = self._area
+            area[0:4] = _ZEROS[:4]  # JO-1
+            area[4:extent] = _ZEROS[: extent - 4] if extent <= len(_ZEROS) else bytes(extent - 4)
+            self._extent = 0
         try:
-            count = os.readv(fd, self._iov)
+            self._extent = os.readv(fd, self._iov)
         except BlockingIOError:
-            return False
-        self.extent = count
-        return count > 0
+            return 0
+        return self._extent
 
 
 def unfinished(area: memoryview) -> list[Header]:

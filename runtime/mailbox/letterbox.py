@@ -10,9 +10,10 @@ from time import monotonic_ns
 
 from actors.errors import Delivered
 from runtime.mailbox import fifo
-from runtime.mailbox.page import CLOSED, EXTENT, IN_HAND, LIFE, READY, URGENT, Page
+from runtime.mailbox.page import CLOSED, EXTENT, IN_HAND, LIFE, READY, ATTENTION, Page
 from runtime.wire.frame import DONE, QUEUED, walk
 
+_write = os.write
 _NOT_READY, _CLOSED = 1 << 40, 1 << 41
 
 
@@ -44,28 +45,29 @@ class Letterbox:
         """Write one frame, at once. False when there is no room.
 
         Raises:
-            BrokenPipeError: nobody holds this mailbox any more, or it was closed meanwhile (LB-1).
+            BrokenPipeError: nobody holds this mailbox any more, or it was closed, perhaps meanwhile (LB-1).
         """
-        if self.words[LIFE] == CLOSED:
+        words = self.words
+        if words[LIFE] == CLOSED:
             raise BrokenPipeError
         try:
-            os.write(self.fd, raw)
+            _write(self.fd, raw)
         except BlockingIOError:
             return False
-        if self.words[LIFE] == CLOSED:
+        if words[LIFE] == CLOSED:
             raise BrokenPipeError
         return True
 
     def post_urgent(self, raw: bytes) -> bool:
-        """Write one frame to the second lane, at once. False when there is no room."""
+        """Write one frame to the second lane, at once. False as of `post`."""
         fd = self.lane_fd(urgent=True)
         if self.words[LIFE] == CLOSED:
             raise BrokenPipeError
         try:
-            os.write(fd, raw)
+            _write(fd, raw)
         except BlockingIOError:
             return False
-        self.words[URGENT] = 1
+        self.words[ATTENTION] = 1
         if self.words[LIFE] == CLOSED:
             raise BrokenPipeError
         return True

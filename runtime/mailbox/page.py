@@ -7,7 +7,8 @@
     45056    journal of the urgent lane: 4 KiB
     49152…   journal of the mailbox: the real size of the FIFO
 
-Who writes: life, control and incarnation the supervisor; `urgent` whoever sends an urgent message; the rest the actor.
+Who writes: life, control and incarnation the supervisor; ATTENTION it and whoever sends an urgent message; the rest
+the actor.
 Who reads: everybody who was handed the memfd. Nothing is ever sent to learn an actor's status, so it can be read of one
 that hangs.
 
@@ -27,7 +28,7 @@ from runtime.memory.seal import allocated
 LIFE = 0
 INCARNATION = 1
 CONTROL = 2  # what the supervisor wants: see RUN, STOP, …
-URGENT = 3  # nonzero: the second lane may hold something
+ATTENTION = 3  # nonzero: the second lane may hold something, or CONTROL has changed
 HANDLED = 4
 FAILED = 5
 EXPIRED = 6

@@ -68,7 +68,7 @@ class JsonBody(Generic[T]):
         """Expect bodies of that shape.
 
         Args:
-            shape: whatever pydantic validates: a model, a dataclass, a TypedDict, a list of them.
+            shape: whatever pydantic validates: a model, a dataclass, a list of them.
             most_bytes: a longer body is refused.
             seconds: it must have come within this time.
         """

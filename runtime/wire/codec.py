@@ -39,7 +39,7 @@ _MOST_KEPT_BYTES = 64 * 1024  # a pickler that made more than that is not kept: 
 # msgspec and not msgpack: half the time, and an encoder keeps no buffer that a second thread could get into (CO-3).
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder().decode
-_unpack_list = msgspec.msgpack.Decoder(list[Any]).decode
+unpack_plain = msgspec.msgpack.Decoder(list[Any]).decode  # a plain call: [chain or nothing, name, *arguments]
 
 Payload = bytes | memoryview
 
@@ -95,7 +95,7 @@ class Codec:
         """
         try:
             if kind == PLAIN:
-                call = _unpack_list(payload)
+                call = unpack_plain(payload)
                 return call[1], call[2:], {}, call[0] or ()
             name, args, kwargs, chain = self._loads(payload)
             return name, args, kwargs, chain

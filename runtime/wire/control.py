@@ -1,7 +1,7 @@
 """The control socket's messages: msgpack with a schema, never pickle.
 
 A message is a u32 length (little-endian) and that many bytes, at most LIMIT; descriptors travel with it as SCM_RIGHTS.
-What is opaque to the supervisor (constructor arguments, definitions) is not in a message: it comes as a memfd beside it.
+What is opaque to the supervisor (constructor arguments, definitions) is in no message: it comes as a memfd beside it.
 
 CT-1  Whatever does not fit the schema or the limit closes the connection; nothing of it is acted upon.
 """

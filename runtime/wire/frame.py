@@ -1,6 +1,6 @@
 """Frames: what is written to a mailbox and to a reply FIFO, one frame in one write of at most PIPE_BUF bytes.
 
-A message frame (little-endian, no padding; every field below is at a fixed offset so that state can be stored in place):
+A message frame (little-endian, no padding; every field is at a fixed offset, so that state can be stored in place):
 
     0   u32  length of the whole frame, header and trailer included
     4   u8   state: 0 queued, k started for the k-th time, DONE, ANSWERED          written by the receiver
@@ -47,7 +47,8 @@ FLAGS_AT = 5
 RETRY_AT = 6
 INDEX_AT = 7
 PAYLOAD_AT = HEADER.size
-OVERHEAD = HEADER.size + LENGTH.size
+TRAILER = LENGTH.size
+OVERHEAD = HEADER.size + TRAILER
 
 MAX_PAYLOAD = PIPE_BUF - OVERHEAD
 MAX_REPLY = PIPE_BUF - REPLY.size

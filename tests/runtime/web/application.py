@@ -4,7 +4,8 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypedDict
+
+from pydantic import BaseModel
 
 from actors import Actor, message
 from runtime.web import App, JsonBody, Receive, Scope, Send, WebFront, answer, send_json
@@ -17,7 +18,7 @@ class Gate(Actor):
         return Path(path).read_text()
 
 
-class Point(TypedDict):
+class Point(BaseModel):
     x: int
     y: int
 
@@ -35,7 +36,7 @@ class Application:
                 path = scope["query_string"].decode()
                 await send_json(send, await answer(receive, self._gate.wait.ask(path)))
             case _, "/point":
-                await send_json(send, await self._point.read(scope, receive))
+                await send_json(send, (await self._point.read(scope, receive)).model_dump())
             case _, "/broken":
                 raise ZeroDivisionError
             case _:
@@ -70,11 +71,24 @@ def get(path: str) -> bytes:
 
 
 def status_of(client: socket.socket) -> int:
-    """Read one answer and what is behind it; its HTTP status, or 0 when the connection was closed without one."""
-    raw = client.recv(65536)
-    return int(raw.split(b" ")[1]) if raw else 0
+    """Read exactly one answer; its HTTP status."""
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        head += _received(client, 1)
+    length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+    _received(client, int(length.split(b":")[1]))
+    return int(head.split(b" ")[1])
 
 
 def is_closed(client: socket.socket) -> bool:
     """Wait for the other end to close."""
     return client.recv(65536) == b""
+
+
+def _received(client: socket.socket, nbytes: int) -> bytes:
+    raw = b""
+    while len(raw) < nbytes:
+        piece = client.recv(nbytes - len(raw))
+        assert piece, "closed in the middle of an answer"
+        raw += piece
+    return raw

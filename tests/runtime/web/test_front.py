@@ -133,7 +133,7 @@ def test_an_exception_of_the_application_is_a_500_and_counted(supervisor: Superv
     assert front.traffic().answered == {500: 1}
 
 
-def test_a_killed_front_listens_again_on_the_same_port(supervisor: Supervisor, busy_port: int) -> None:
+def test_a_killed_front_listens_again_on_the_same_port(supervisor: Supervisor) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     supervisor.start(child(WebFront, APPLICATION, refs={}, port=port), name="front")

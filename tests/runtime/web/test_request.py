@@ -3,16 +3,17 @@
 import asyncio
 import concurrent.futures
 from collections.abc import Coroutine, Generator
-from typing import Any, TypedDict, TypeVar
+from typing import Any, TypeVar
 
 import pytest
+from pydantic import BaseModel
 
 from runtime.web import ClientGone, JsonBody, Receive, Refused, Scope, answer, read_body
 
 T = TypeVar("T")
 
 
-class Point(TypedDict):
+class Point(BaseModel):
     x: int
     y: int
 
@@ -91,7 +92,7 @@ def test_a_client_that_goes_in_the_middle_of_its_body_is_gone() -> None:
 
 
 def test_a_json_body_arrives_as_its_shape() -> None:
-    assert run(JsonBody(Point).read(scope(), events(b'{"x": 1,', b'"y": 2}'))) == {"x": 1, "y": 2}
+    assert run(JsonBody(Point).read(scope(), events(b'{"x": 1,', b'"y": 2}'))) == Point(x=1, y=2)
 
 
 @pytest.mark.parametrize(
