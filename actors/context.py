@@ -67,7 +67,10 @@ class Context:
         return self._set(seconds, seconds, message, args)
 
     def stop(self, reason: str = "normal") -> None:
-        """Exit normally after the message in hand: `on_stop(reason)` is called, the restart type decides the rest."""
+        """Exit normally after the message in hand: `on_stop(reason)` is called, the restart type decides the rest.
+
+        In `__init__` or `on_start`: it need not run at all. The start counts as done (OTP's ignore).
+        """
         self.stop_reason = reason
 
     def watch(self, ref: object) -> None:

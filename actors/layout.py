@@ -54,10 +54,11 @@ class _Closed(type):
 class Layout(metaclass=_Closed):
     """The base of all layouts; an instance is a view, made by whoever owns the memory."""
 
-    __slots__ = ("__arrays__", "__at__", "__memory__")
+    __slots__ = ("__arrays__", "__at__", "__commit__", "__memory__")
     __shape__ = Shape((), 0, 1)
     __arrays__: ArrayMaker
     __at__: int
+    __commit__: tuple[int, float]
     __memory__: memoryview
 
     def __init_subclass__(cls) -> None:
@@ -93,16 +94,37 @@ class Layout(metaclass=_Closed):
         return f"{type(self).__name__}({shown})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _copied, (type(self), bytes(memory_of(self)), self.__arrays__)
+        return _copied, (type(self), bytes(memory_of(self)), self.__arrays__, self.__commit__)
 
 
-def bind(layout: type[L], memory: memoryview, arrays: ArrayMaker = cast, base: int = 0) -> L:
-    """A view of the layout over memory (bytes) from base on; it lives as long as the memoryview is not released."""
+def bind(
+    layout: type[L], memory: memoryview, arrays: ArrayMaker = cast, at: int = 0, commit: tuple[int, float] = (0, 0.0)
+) -> L:
+    """A view of the layout over memory (bytes), from an offset on; it ends when the memoryview is released.
+
+    Args:
+        layout: of the memory.
+        memory: 1-dimensional, at least as large as the layout needs.
+        arrays: how arrays are shown.
+        at: where the layout starts.
+        commit: generation and monotonic time of what is seen, for `generation_of` and `committed_at_of`.
+    """
     view = layout.__new__(layout)
     view.__memory__ = memory
-    view.__at__ = base
+    view.__at__ = at
     view.__arrays__ = arrays
+    view.__commit__ = commit
     return view
+
+
+def generation_of(view: Layout) -> int:
+    """Number of the commit a view shows: of a snapshot its own, in a transaction the one it started from."""
+    return view.__commit__[0]
+
+
+def committed_at_of(view: Layout) -> float:
+    """When that commit was made, in monotonic seconds: `time.monotonic() - committed_at_of(view)` is its age."""
+    return view.__commit__[1]
 
 
 def memory_of(view: Layout) -> memoryview:
@@ -184,7 +206,7 @@ class Nested(_Declared, Generic[L]):
     def __get__(self, view: Layout | None, owner: type[Layout]) -> Self | L:
         if view is None:
             return self
-        return bind(self._layout, view.__memory__, view.__arrays__, view.__at__ + self.at)
+        return bind(self._layout, view.__memory__, view.__arrays__, view.__at__ + self.at, view.__commit__)
 
 
 class Array(_Declared):
@@ -230,7 +252,9 @@ class Rows(Sequence[L]):
     def __getitem__(self, index: int | slice) -> "L | Rows[L]":
         if isinstance(index, slice):
             return Rows(self._layout, self._view, self._where[index])
-        return bind(self._layout, self._view.__memory__, self._view.__arrays__, self._where[index])
+        return bind(
+            self._layout, self._view.__memory__, self._view.__arrays__, self._where[index], self._view.__commit__
+        )
 
 
 class RowArray(_Declared, Generic[L]):
@@ -322,5 +346,5 @@ def _dtype_code(dtype: Any, where: str) -> str:
     return "bool" if dtype.kind == "b" else f"{dtype.kind}{dtype.itemsize}"
 
 
-def _copied(layout: type[L], content: bytes, arrays: ArrayMaker) -> L:
-    return bind(layout, memoryview(content), arrays)
+def _copied(layout: type[L], content: bytes, arrays: ArrayMaker, commit: tuple[int, float]) -> L:
+    return bind(layout, memoryview(content), arrays, commit=commit)

@@ -37,7 +37,7 @@ from runtime.mailbox.patience import Board, Patience
 from runtime.mailbox.replies import Replies
 from runtime.politeloop import polite_loop
 from runtime.process import prctl
-from runtime.process.order import Launch, ready_line
+from runtime.process.order import Launch, Ready, ready_line
 from runtime.process.zygote import constructor_part, reset_signals
 from runtime.wire.control import Watch
 from runtime.wire.line import Lines
@@ -89,10 +89,11 @@ class Host:
         """See `actors.interfaces.Backstage.unwatch`."""
         self.endpoint.lines.request(Watch(path=path, watcher=self._launch.path, on=False))
 
-    def tell_ready(self) -> None:
-        """Say that the actor is ready (HO-3)."""
+    def tell_ready(self, *, is_ignored: bool) -> None:
+        """Say that the actor is ready, or that it need not run (HO-3)."""
         self._is_starting = False
-        os.write(self._launch.events, ready_line(self._launch.path, self._launch.incarnation))
+        ready = Ready(self._launch.path, self._launch.incarnation, is_ignored)
+        os.write(self._launch.events, ready_line(ready))
 
 
 def play(launch: Launch, page_fd: int, payload_fd: int, board_fd: int) -> int:
@@ -145,7 +146,9 @@ class _Life:
         actor.__init__(*args, **kwargs)  # type: ignore[misc]  # the context had to be there before it
         await call_hook(actor.on_start)
         part = self._part(actor)
-        self.host.tell_ready()
+        self.host.tell_ready(is_ignored=self.context.stop_reason is not None)
+        if self.context.stop_reason is not None:
+            return
         reason = await run(part, inbox)
         try:
             await call_hook(actor.on_stop, reason)

@@ -101,23 +101,28 @@ class Supervisor:
     def boot(self, spec: SupervisorSpec, answered: Answered) -> None:
         """Start the tree."""
         self.tree = new_tree(spec, seed=int.from_bytes(os.urandom(4), "little"))
-        self.happened(event.Boot(self._request(answered)))
+        self.request(event.Boot, answered)
+
+    def request(self, made: Callable[[int], event.Event], answered: Answered) -> None:
+        """Decide on a request, which is made with its number; answered() gets what comes of it."""
+        number = next(self._numbers)
+        self._requests[number] = answered
+        self.happened(made(number))
 
     def start_child(self, supervisor: str, spec: Spec, answered: Answered) -> None:
         """Start a child."""
-        self.happened(event.StartChild(self._request(answered), supervisor, spec))
+        self.request(lambda number: event.StartChild(number, supervisor, spec), answered)
 
     def stop_child(self, path: str, answered: Answered) -> None:
         """Stop a child; of a dynamic supervisor's, its current process (OTP's terminate_child by pid)."""
-        number = self._request(answered)
         parent = self.tree.nodes.get(path.rpartition(".")[0])
         child = find(self.tree, path)
         incarnation = child.incarnation if parent is not None and parent.is_dynamic and child is not None else None
-        self.happened(event.TerminateChild(number, path, incarnation))
+        self.request(lambda number: event.TerminateChild(number, path, incarnation), answered)
 
     def delete_child(self, path: str, answered: Answered) -> None:
         """Forget a stopped child's specification."""
-        self.happened(event.DeleteChild(self._request(answered), path))
+        self.request(lambda number: event.DeleteChild(number, path), answered)
 
     def restart_child(self, path: str, answered: Answered) -> None:
         """Stop a child and start it again, its mailbox kept."""
@@ -131,13 +136,18 @@ class Supervisor:
             if isinstance(result, action.Refused):
                 restarted(result)
             else:
-                self.happened(event.RestartChild(self._request(restarted), path))
+                self.request(lambda number: event.RestartChild(number, path), restarted)
 
-        self.happened(event.TerminateChild(self._request(stopped), path))
+        self.request(lambda number: event.TerminateChild(number, path), stopped)
 
     def stop(self, answered: Answered | None = None) -> None:
         """Stop the whole tree, in reverse order."""
-        self.happened(event.StopTree(self._request(answered or _nobody)))
+        self.request(event.StopTree, answered or _nobody)
+
+    @property
+    def is_settled(self) -> bool:
+        """Nothing is waiting to be decided on, and no process is being started or stopped."""
+        return not self._events and not self.troupe.is_busy
 
     def kill(self) -> None:
         """End at once: the warden kills and clears up what is left."""
@@ -154,11 +164,6 @@ class Supervisor:
         if self._loop.is_running() and self.tree.phase == "stopping":
             self.kill()
         self.stop()
-
-    def _request(self, answered: Answered) -> int:
-        number = next(self._numbers)
-        self._requests[number] = answered
-        return number
 
     def _perform(self, one: action.Action) -> None:
         match one:

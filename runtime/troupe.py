@@ -96,6 +96,11 @@ class Troupe:
     def __iter__(self) -> Iterator[Worker]:
         return iter(self._workers.values())
 
+    @property
+    def is_busy(self) -> bool:
+        """A process is being started, or was asked to end and has not."""
+        return any(each.token or (each.pid and (each.is_asked or not each.is_ready)) for each in self)
+
     def take_seat(self) -> int:
         """A seat on the board; 0, which nobody reads, when all are taken."""
         return self._seats.pop() if self._seats else 0
@@ -125,6 +130,7 @@ class Troupe:
         box.set_control(page.RUN)
         box.page.forget_last_words()
         box.words[page.INCARNATION] = launch.incarnation
+        self._launcher.keep_spares(1 + sum(each.program.understudies for each in self._workers.values()))
         worker.seat = self.take_seat()
         worker.token = next(self._tokens)
         self._by_token[worker.token] = worker
@@ -247,7 +253,9 @@ class Troupe:
         for line in raw.splitlines():
             ready = decode_ready(line)
             worker = self._current(ready.path, ready.incarnation)
-            if worker is not None and worker.box is not None:
+            if worker is not None and ready.is_ignored:
+                worker.is_ignored = True
+            elif worker is not None and worker.box is not None:
                 worker.is_ready = True
                 worker.box.set_life(page.READY)
                 self._happened(event.Started(ready.path, ready.incarnation))
@@ -267,7 +275,11 @@ class Troupe:
         if worker.box is not None:
             worker.box.set_life(page.RESTARTING)
             worker.box.bury(lambda header, _: self._died_with(header, certificate))  # TR-2
+        is_ignored = worker.is_ignored and kind == "normal"
         worker.gone()
+        if is_ignored:
+            self._happened(event.Ignored(worker.path, worker.incarnation))
+            return
         if kind not in ("normal", "shutdown"):
             self._died(certificate)
         self._happened(event.Exited(worker.path, worker.incarnation, event.Reason(kind, certificate)))

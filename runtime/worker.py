@@ -24,6 +24,7 @@ class Worker:
         pid, pidfd: of the process, once it was launched, else 0 and -1.
         seat: of the process on the board.
         is_ready: it said so.
+        is_ignored: it said that it need not run.
         is_asked: it was asked to stop.
         is_doomed: it is to be killed as soon as its pid is known.
         certificate: of its last death.
@@ -38,6 +39,7 @@ class Worker:
     pidfd: int = -1
     seat: int = 0
     is_ready: bool = False
+    is_ignored: bool = False
     is_asked: bool = False
     is_doomed: bool = False
     certificate: DeathCertificate | None = None
@@ -56,7 +58,7 @@ class Worker:
             os.close(self.pidfd)
         self.pidfd = -1
         self.pid = 0
-        self.is_ready = self.is_asked = self.is_doomed = False
+        self.is_ready = self.is_ignored = self.is_asked = self.is_doomed = False
 
 
 def certify(worker: Worker, ended: process_exit.Exit, now_ns: int) -> DeathCertificate:

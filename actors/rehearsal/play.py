@@ -28,8 +28,9 @@ from actors.rehearsal.clockwork import Killed
 from actors.rehearsal.letter import DeadLetter, Letter, Pending
 from actors.rehearsal.player import ON_DOWN, Exit, Player
 from actors.rehearsal.post import Post
+from actors.rehearsal.watchers import Watchers
 
-_MOST_TURNS = 100_000  # between two moves of time; a play that has more never comes to rest
+_MOST_TURNS = 20_000  # between two moves of time; a play that has more never comes to rest
 _BORN_NS = 1_000_000_000  # 0 would read as "no deadline"
 KILL = Exit(code=None)
 
@@ -55,7 +56,8 @@ class Play:
         self._handle = handle
         self._now_ns = _BORN_NS
         self._stack: list[Player] = []
-        self._watchers: dict[str, set[str]] = {}
+        self._never_ready: list[Player] = []
+        self._watchers = Watchers(self._tell_down)
         self._turns = 0
         self._post = Post(self)
 
@@ -76,14 +78,11 @@ class Play:
     def watch(self, path: str, watcher: str) -> None:
         """Tell a watcher of every death; at once when there is nobody."""
         player = self.players.get(path)
-        if player is None or player.is_stopped:
-            self._tell_down(watcher, Down(path, "not there"))
-        else:
-            self._watchers.setdefault(path, set()).add(watcher)
+        self._watchers.add(path, watcher, is_there=player is not None and not player.is_stopped)
 
     def unwatch(self, path: str, watcher: str) -> None:
         """Undo `watch`."""
-        self._watchers.get(path, set()).discard(watcher)
+        self._watchers.remove(path, watcher)
 
     @property
     def current(self) -> Player | None:
@@ -209,7 +208,7 @@ class Play:
         try:
             self._get_ready(player)
         except StartFailed:
-            del self.players[path]
+            self._never_ready.append(self.players.pop(path))
             raise
 
     def stop(self, path: str) -> None:
@@ -241,13 +240,18 @@ class Play:
 
     def close(self) -> None:
         """Stop everybody in reverse order; close what killed incarnations left."""
-        for player in reversed(list(self.players.values())):
-            if player.is_suspended:
-                self.ended(player, KILL)
-            self.stop(player.path)
-        self.is_closed = True
-        for player in self.players.values():
-            player.bury()
+        is_restless = self._turns > _MOST_TURNS  # what never comes to rest is not waited for either
+        self._turns = 0
+        try:
+            for player in reversed(list(self.players.values())):
+                if player.is_suspended:
+                    self.kill(player)
+                self._stop(player, drains=not is_restless and player.spec.settings.drain == "finish")
+        finally:
+            self.is_closed = True
+            for player in (*self.players.values(), *self._never_ready):
+                player.kill()
+                player.bury()
 
     def _get_ready(self, player: Player) -> None:
         player.is_launching = True
@@ -295,12 +299,9 @@ class Play:
             player.end()
             self._stack.pop()
         self._end_in_hand(player, certificate)
-        for watchers in self._watchers.values():
-            watchers.discard(player.path)
         if not exit_.is_normal:
             self.deaths.append(certificate)
-            for watcher in sorted(self._watchers.get(player.path, ())):
-                self._tell_down(watcher, Down(player.path, certificate.reason, certificate))
+        self._watchers.ended(player.path, None if exit_.is_normal else certificate)
         if player.is_launching and certificate.phase == "start":
             player.failed_start = certificate
             self._close(player)
@@ -344,8 +345,7 @@ class Play:
             sender.settle(ok=False, value=ActorStopped(player.path, "no", "stopped for good"))
         for lane in (player.inbox.urgent, player.inbox.queue, player.inbox.full):
             lane.clear()
-        for watcher in sorted(self._watchers.pop(player.path, ())):
-            self._tell_down(watcher, Down(player.path, "stopped"))
+        self._watchers.stopped(player.path)
 
     def _tell_down(self, watcher: str, down: Down) -> None:
         player = self.players.get(watcher)

@@ -8,10 +8,11 @@ PL-2  Code of an incarnation that was killed does nothing any more: whatever it 
 
 import asyncio
 import contextvars
+import functools
 import inspect
 import traceback
 from collections import deque
-from collections.abc import Coroutine, MutableMapping
+from collections.abc import Callable, Coroutine, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -108,7 +109,7 @@ class Player:
         self.inbox = ListInbox(stage.now_ns, room)
         self.log_lines: deque[str] = deque(maxlen=_LOG_LINES)
         self.log: Any = None
-        self.graves: list[Coroutine[Any, Any, str] | Clockwork] = []
+        self.graves: list[Callable[[], None]] = []
         self._life: Coroutine[Any, Any, str] | asyncio.Task[str] | None = None
         self._loop: Clockwork | None = None
 
@@ -212,9 +213,9 @@ class Player:
         """Let go of the incarnation, as it stands (PL-2)."""
         self.inbox.is_killed = True
         if self._loop is not None:
-            self.graves.append(self._loop)
+            self.graves.append(self._loop.finish)
         elif isinstance(self._life, Coroutine) and inspect.getcoroutinestate(self._life) != inspect.CORO_RUNNING:
-            self.graves.append(self._life)
+            self.graves.append(functools.partial(self._variables.run, self._life.close))
         self._life = self._loop = None
 
     def end(self) -> None:
@@ -226,11 +227,8 @@ class Player:
     def bury(self) -> None:
         """Close what killed incarnations have left. They can do no more harm: the Stage is closed."""
         self.inbox.is_killed = True
-        for grave in self.graves:
-            if isinstance(grave, Clockwork):
-                grave.finish()
-            else:
-                grave.close()
+        for close in self.graves:
+            close()
         self.graves.clear()
 
     def certificate(self, exit_: Exit) -> DeathCertificate:
@@ -240,7 +238,7 @@ class Player:
             actor=self.path,
             incarnation=self.incarnation,
             pid=0,
-            phase={"starting": "start", "restarting": "start", "stopping": "stop"}.get(self.state, "run"),
+            phase=self._phase(),
             cause="signal" if exit_.code is None else ("exception" if exit_.error else "exit"),
             exit_code=exit_.code,
             signal="SIGKILL" if exit_.code is None else "",
@@ -249,6 +247,11 @@ class Player:
             log_lines=tuple(self.log_lines),
             restarts=self.incarnation - 1,
         )
+
+    def _phase(self) -> str:
+        if self.state == "stopping" or self.inbox.stop_wanted_for is not None:
+            return "stop"
+        return "run" if self.state == "running" else "start"
 
     def _loop_due(self) -> bool:
         due_ns = self._loop.next_due_ns() if self._loop is not None else None

@@ -1,6 +1,6 @@
 """Waiting for a word of shared memory to change, without polling: futex(2), through ctypes.
 
-FX-1  The word is the low half of an aligned 8-byte word that only ever counts up, so its half repeats after 2**32 steps.
+FX-1  The word is the low half of an aligned 8-byte counter; it repeats after 2**32 steps, a slice is over long before.
 FX-2  A wait is made of slices, so that signal handlers run whichever thread the kernel gave the signal to.
 FX-3  Without FUTEX_PRIVATE_FLAG: the waiter and the waker are different processes.
 """
@@ -32,7 +32,7 @@ class _Timespec(ctypes.Structure):
 
 
 class Futex:
-    """One 8-byte counter in a shared map, to wait on."""
+    """One 8-byte counter in a shared map, to wait on; it lets go of the map when it is dropped."""
 
     __slots__ = ("_word",)
 
@@ -61,7 +61,3 @@ class Futex:
     def wake(self) -> None:
         """Wake all who wait; they look at the counter again."""
         _wake(_NUMBER, ctypes.addressof(self._word), _WAKE, _EVERYBODY, None)
-
-    def close(self) -> None:
-        """Let go of the memory."""
-        del self._word

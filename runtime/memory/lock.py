@@ -67,16 +67,16 @@ class Holder:
         return f"{self.name} (pid {self.pid})" if self.name else f"pid {self.pid}"
 
 
-class Recursion(Exception):  # noqa: N818  # a signal between two files, never a user's
-    """This thread holds the lock already."""
+class Recursion(Exception):
+    """This thread holds the lock already. Never a user's to see."""
 
 
-class Lost(Exception):  # noqa: N818  # as above
-    """The mutex cannot be used any more: something overwrote it."""
+class Lost(Exception):
+    """The mutex cannot be used any more: something overwrote it. Never a user's to see."""
 
 
 class Lock:
-    """One process's way to a lock at some place of a shared map."""
+    """One process's way to a lock at some place of a shared map; it lets go of the map when it is dropped."""
 
     __slots__ = ("_name", "_words", "mutex", "view")
 
@@ -89,11 +89,11 @@ class Lock:
         room = NBYTES - _NAME_AT
         self._name = name.encode(errors="replace")[-room:].ljust(room, b"\0")
 
-    def enter_name(self) -> None:
-        """Note that this thread's process holds it; only by whoever does. The pid comes last."""
+    def enter_name(self, pid: int) -> None:
+        """Note that this process holds it; only by whoever does. The pid comes last."""
         self.view[_NAME_AT:] = self._name
         self._words[_SINCE] = time.monotonic_ns()
-        self._words[_PID] = os.getpid()
+        self._words[_PID] = pid
 
     def clear_name(self) -> None:
         """Undo `enter_name`, still holding it."""
@@ -104,12 +104,6 @@ class Lock:
         pid, since_ns = self._words[_PID], self._words[_SINCE]
         name = bytes(self.view[_NAME_AT:]).rstrip(b"\0").decode(errors="replace")
         return Holder(pid, name, since_ns) if pid and pid == self._words[_PID] else None
-
-    def close(self) -> None:
-        """Let go of the memory; a lock that is held or waited for must not be closed."""
-        self._words.release()
-        self.view.release()
-        del self.mutex
 
 
 def initialise(shared: mmap.mmap, at: int) -> None:
@@ -130,17 +124,20 @@ def initialise(shared: mmap.mmap, at: int) -> None:
 class Hold:
     """One thread's attempt to hold a lock, and the hold it got."""
 
-    __slots__ = ("_given", "_lock", "_outcome")
+    __slots__ = ("_given", "_lock", "_outcome", "_pid", "dead")
 
     def __init__(self, lock: Lock) -> None:
         self._lock = lock
         self._outcome: list[int] = []  # of locking, the last one counts
         self._given: list[int] = []  # of unlocking
+        self._pid = os.getpid()
+        self.dead: Holder | None = None  # who held it before, when that one died with it and had time to say so
 
     @property
     def is_held(self) -> bool:
-        """There is something to give back."""
-        return not self._given and bool(self._outcome) and self._outcome[-1] in (0, errno.EOWNERDEAD)
+        """There is something to give back; never in a process that was forked meanwhile, it owns no mutex."""
+        taken = bool(self._outcome) and self._outcome[-1] in (0, errno.EOWNERDEAD)
+        return taken and not self._given and self._pid == os.getpid()
 
     def take(self, timeout: float | None) -> bool | None:
         """Lock it: waits at most timeout seconds (None: for ever). Call `give` after it whatever happens.
@@ -157,6 +154,7 @@ class Hold:
             self._wait(None if timeout is None else time.monotonic() + timeout)
         outcome = self._outcome[-1]
         if outcome == errno.EOWNERDEAD:
+            self.dead = lock.holder()
             _consistent(lock.mutex)
         elif outcome in (errno.EBUSY, errno.ETIMEDOUT):
             return None
@@ -164,7 +162,7 @@ class Hold:
             raise Recursion
         elif outcome:
             raise Lost(f"{errno.errorcode.get(outcome, outcome)}: {os.strerror(outcome)}")
-        lock.enter_name()
+        lock.enter_name(self._pid)
         return outcome == errno.EOWNERDEAD
 
     def give(self) -> None:

@@ -29,6 +29,7 @@ from dataclasses import dataclass
 from actors.errors import LayoutMismatch, RegionDamaged
 from actors.shape import Shape, aligned, difference
 from runtime.memory import lock
+from runtime.memory.writer import Writer
 
 LOCK_AT = 512
 GENERATION_AT = 128
@@ -40,6 +41,7 @@ _MAGIC_WORD, _TOTAL, _SLOT, _SLOTS_AT, _TEXT, _FINGERPRINT, _ONE_WRITER = 0, 1, 
 _GENERATION, _WRITING, _RECORDS, _RECORD = GENERATION_AT // 8, 24, 32, 8
 _CRC, _COMMITTED_NS = 0, 1
 _RECOVERIES, _WRITER, _WRITER_STARTED = 48, 49, 50
+_WRITER_NAME_AT = 51 * 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ def initialise(shared: mmap.mmap, shape: Shape, *, one_writer: bool, now_ns: int
         words[_TEXT] = len(text)
         words[_FINGERPRINT], words[_FINGERPRINT + 1] = _halves(shape)
         words[_ONE_WRITER] = one_writer
-        words[_RECORDS + _CRC] = zlib.crc32(bytes(shape.nbytes), _seed(0, now_ns))
+        words[_RECORDS + _CRC] = zlib.crc32(memory[words[_SLOTS_AT] :][: shape.nbytes], _seed(0, now_ns))
         words[_RECORDS + _COMMITTED_NS] = now_ns
     lock.initialise(shared, LOCK_AT)
     with memoryview(shared) as memory, memory[:LOCK_AT].cast("Q") as words:
@@ -82,7 +84,7 @@ def initialise(shared: mmap.mmap, shape: Shape, *, one_writer: bool, now_ns: int
 
 
 class Slots:
-    """One mapping of a region. Several threads may read it; who writes holds the lock."""
+    """One mapping of a region; several threads may read it, who writes holds the lock. Lets go of it when dropped."""
 
     __slots__ = ("_slots", "_words", "view")
 
@@ -129,15 +131,18 @@ class Slots:
         return bool(self._words[_ONE_WRITER])
 
     @property
-    def writer(self) -> tuple[int, int]:
-        """The one writer's pid and start time; (0, 0) when there is none. Only with the lock held."""
-        return self._words[_WRITER], self._words[_WRITER_STARTED]
+    def writer(self) -> Writer:
+        """The one writer; its pid is 0 when there is none. Only with the lock held."""
+        name = bytes(self.view[_WRITER_NAME_AT:LOCK_AT]).rstrip(b"\0").decode(errors="replace")
+        return Writer(self._words[_WRITER], self._words[_WRITER_STARTED], name)
 
-    def set_writer(self, pid: int, started: int) -> None:
+    def set_writer(self, writer: Writer) -> None:
         """Note the one writer; the pid comes last. Only with the lock held."""
         self._words[_WRITER] = 0
-        self._words[_WRITER_STARTED] = started
-        self._words[_WRITER] = pid
+        room = LOCK_AT - _WRITER_NAME_AT
+        self.view[_WRITER_NAME_AT:LOCK_AT] = writer.name.encode(errors="replace")[-room:].ljust(room, b"\0")
+        self._words[_WRITER_STARTED] = writer.started
+        self._words[_WRITER] = writer.pid
 
     def count_recovery(self) -> None:
         """Count one more. Only with the lock held."""
@@ -182,11 +187,6 @@ class Slots:
     def stamp(self) -> tuple[int, int]:
         """Changes whenever a writer begins or commits."""
         return self._words[_GENERATION], self._words[_WRITING]
-
-    def close(self) -> None:
-        """Let go of the memory."""
-        for view in (*self._slots, self._words, self.view):
-            view.release()
 
 
 def _halves(shape: Shape) -> tuple[int, int]:

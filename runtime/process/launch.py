@@ -7,6 +7,7 @@ LA-3  A class whose import starts threads is launched cold from then on: importe
 """
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -16,7 +17,7 @@ from typing import Protocol
 import msgspec
 
 from runtime.process import exit as process_exit
-from runtime.process.order import Launch, Setup, decode_report, encode
+from runtime.process.order import Launch, Setup, Spares, decode_report, encode
 from runtime.process.zygote import Play, Zygote, close_all_but
 
 
@@ -55,6 +56,7 @@ class Launcher:
         self._play = play
         self._keep = keep
         self._setup: Setup | None = None
+        self._spares = Spares(1)
         self._sock: socket.socket | None = None
         self._in_flight: dict[int, _InFlight] = {}
         self._cold: set[int] = set()
@@ -86,14 +88,20 @@ class Launcher:
         self.pid = pid
         self._sock = ours
         asyncio.get_running_loop().add_reader(ours.fileno(), self._on_report)
-        if self._setup is not None:
-            ours.send(encode(self._setup))
+        for order in (self._setup, self._spares):
+            if order is not None:
+                self._order(order)
 
     def set_up(self, setup: Setup) -> None:
         """Give the program's surroundings to the zygote, and to those that may follow it."""
         self._setup = setup
-        if self._sock is not None:
-            self._sock.send(encode(setup))
+        self._order(setup)
+
+    def keep_spares(self, count: int) -> None:
+        """How many processes the zygote keeps forked and idle, here and in those that may follow it."""
+        if count != self._spares.count:
+            self._spares = Spares(count)
+            self._order(self._spares)
 
     def launch(self, launch: Launch, fds: list[int]) -> None:
         """Have an actor process started; the descriptors stay the caller's until the launch has ended."""
@@ -135,6 +143,11 @@ class Launcher:
             asyncio.get_running_loop().remove_reader(self._sock.fileno())
             self._sock.close()
             self._sock = None
+
+    def _order(self, order: Setup | Spares) -> None:
+        if self._sock is not None:
+            with contextlib.suppress(OSError):  # it has just died: its successor is told
+                self._sock.send(encode(order))
 
     def _send(self, flight: _InFlight) -> None:
         token = flight.launch.token

@@ -58,15 +58,16 @@ class Report(msgspec.Struct, frozen=True):
 
 
 class Ready(msgspec.Struct, frozen=True, array_like=True):
-    """What an actor says of itself on the event pipe, a line of JSON in one write: it is ready."""
+    """What an actor says of itself on the event pipe, a line of JSON in one write: it is ready, or need not run."""
 
     path: str
     incarnation: int
+    is_ignored: bool
 
 
-def ready_line(path: str, incarnation: int) -> bytes:
+def ready_line(ready: Ready) -> bytes:
     """A line for the event pipe; at most PIPE_BUF bytes, so that lines never mix."""
-    return msgspec.json.encode(Ready(path, incarnation)) + b"\n"
+    return msgspec.json.encode(ready) + b"\n"
 
 
 decode_ready = msgspec.json.Decoder(Ready).decode

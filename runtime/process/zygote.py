@@ -87,6 +87,8 @@ class Zygote:
                 sys.argv[:] = argv
             case Spares(count):
                 self._wanted = count
+                while len(self._spares) > count:
+                    self._spares.pop().sock.close()
             case Launch() as launch:
                 if launch.warm and not self._import(launch, class_part(fds[1])):
                     return

@@ -60,6 +60,10 @@ def terminate(turn: Turn, node: Node, child: Child, request: int) -> None:
     child.stoppers = (*child.stoppers, request)
     if child.state == "stopping":
         return
+    if child.down is not None:  # it died before its supervisor got round to the request
+        reason, child.down = child.down, None
+        child_stopped(turn, node, child, reason)
+        return
     if node.is_group:
         node.task = Single(child.spec.name)
     _stop(turn, node, child, is_final=True)

@@ -457,7 +457,7 @@ def test_a_stop_that_takes_too_long_is_a_kill(stage):
     with pytest.raises(ActorDied):
         reply.result()
     assert stage.now == 2.0
-    assert stage.deaths[0].phase == "run"
+    assert stage.deaths[0].phase == "stop"
 
 
 def test_raising_in_on_stop_is_logged_and_the_stop_goes_on(stage):
@@ -636,28 +636,7 @@ def test_a_crash_after_a_message_loses_its_answer(stage):
     assert hooked.plain() is False
 
 
-def test_a_message_is_run_again_as_often_as_its_retry_says_then_its_asker_is_told(stage):
-    journal = stage.start(child(Journal), name="journal")
-    fragile = stage.start(child(Fragile, journal), name="fragile")
-    reply, other = fragile.charge.ask(1), fragile.charge.ask(2)
-
-    stage.crash(fragile, before="charge")
-    stage.run()
-    stage.crash(fragile, after="charge")
-
-    assert reply.result() == "charged 1"
-    assert other.result() == "charged 2"
-    stage.crash(fragile, after="charge")
-    third = fragile.charge.ask(3)
-    while stage.status(fragile).incarnation < 4:
-        stage.crash(fragile, before="charge")
-        stage.run()
-        if third.done():
-            break
-    assert third.done()
-
-
-def test_a_poison_message_is_given_up_and_a_poison_tell_is_a_dead_letter(stage):
+def test_a_message_is_run_again_as_often_as_its_retry_says_then_it_is_given_up(stage):
     class Mine(Actor):
         @message(retry=1)
         def step(self) -> None:
@@ -673,6 +652,10 @@ def test_a_poison_message_is_given_up_and_a_poison_tell_is_a_dead_letter(stage):
     assert mine.ok()
     assert stage.status(mine).incarnation == 3
     assert [letter.message for letter in stage.dead_letters] == ["step"]
+    stage.advance(60.0)
+    with pytest.raises(ActorDied) as info:
+        mine.step()
+    assert info.value.certificate.in_hand.attempt == 2
 
 
 def test_an_actor_may_kill_the_one_that_waits_for_it(stage):

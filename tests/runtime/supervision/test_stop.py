@@ -233,3 +233,19 @@ def test_a_restart_that_fails_while_its_supervisor_stops_is_not_tried_again():
 
     assert rig.take() == ["begin a", "stop b"]
     assert rig.halt is not None
+
+
+def test_terminating_a_child_that_has_died_meanwhile_finds_it_stopped():
+    """Cases 15 and 41."""
+    rig = Rig(supervisor("root", worker("a"), worker("b")))
+    rig.starts["b"] = "hang"
+    rig.boot()
+    assert rig.terminate("a") is None
+    rig.die("a")
+
+    rig.started("b")
+
+    assert rig.results[2] == Done()
+    assert rig.trace == ["start a", "begin b"]
+    assert rig.states() == {"a": "stopped", "b": "running"}
+    assert [report.child for report in rig.reports("shutdown_error")] == ["a"]

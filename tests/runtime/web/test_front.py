@@ -38,8 +38,9 @@ def gated(supervisor: Supervisor) -> WebFront:
     return supervisor.start(child(WebFront, APPLICATION, refs={"gate": gate}, port=0), name="front")
 
 
-def hello(supervisor: Supervisor, **options: float) -> WebFront:
-    return supervisor.start(child(WebFront, APPLICATION, refs={}, port=0, **options), name="front")
+def hello(supervisor: Supervisor, head_seconds: float = 5.0) -> WebFront:
+    spec = child(WebFront, APPLICATION, refs={}, port=0, head_seconds=head_seconds, keep_alive_seconds=60)
+    return supervisor.start(spec, name="front")
 
 
 def test_a_front_is_ready_when_its_port_answers(supervisor: Supervisor) -> None:
@@ -163,7 +164,7 @@ def test_a_connection_that_sends_nothing_is_closed(supervisor: Supervisor) -> No
 
 
 def test_line_ends_do_not_keep_an_idle_connection_open(supervisor: Supervisor) -> None:
-    address = hello(supervisor, head_seconds=0.1, keep_alive_seconds=60).address()
+    address = hello(supervisor, head_seconds=0.1).address()
 
     with connection(address) as client:
         client.sendall(get("/"))
