@@ -15,6 +15,7 @@ from actors.reply import Reply
 
 P = ParamSpec("P")
 R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)  # pyright infers CoroutineType, which `ask` must see as a Coroutine
 T = TypeVar("T")
 
 _MARK = "__understudy_message__"
@@ -56,7 +57,7 @@ class MessageEntry:
     signature: str
 
 
-class BoundMessage(Generic[P, R]):
+class BoundMessage(Generic[P, R_co]):
     """A message of the actor behind a reference."""
 
     __slots__ = ("_ask", "_call", "_send", "_tell", "name")
@@ -75,7 +76,7 @@ class BoundMessage(Generic[P, R]):
         self._tell = tell
         self._send = send
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """Ask as the handler is called: a `def` blocks and returns its value, an `async def` is awaited.
 
         Blocks until the answer or the ambient deadline (default 5 s).
@@ -86,12 +87,12 @@ class BoundMessage(Generic[P, R]):
             AskCycle: the actor is waiting, directly or not, for this very call.
             Unencodable: an argument cannot be sent.
         """
-        return self._call(*args, **kwargs)  # type: ignore[no-any-return]  # R is what the handler returns
+        return self._call(*args, **kwargs)  # type: ignore[no-any-return]  # R_co is what the handler returns
 
     @overload
     def ask(self: "BoundMessage[P, Coroutine[Any, Any, T]]", *args: P.args, **kwargs: P.kwargs) -> Reply[T]: ...
     @overload
-    def ask(self, *args: P.args, **kwargs: P.kwargs) -> Reply[R]: ...
+    def ask(self, *args: P.args, **kwargs: P.kwargs) -> Reply[R_co]: ...
     def ask(self, *args: P.args, **kwargs: P.kwargs) -> Any:
         """Ask without waiting: the `Reply` is waited for later, by `.result()` or `await`.
 

@@ -51,7 +51,7 @@ class Futex:
         seconds = SLICE_SECONDS if deadline is None else min(SLICE_SECONDS, deadline - time.monotonic())
         if seconds <= 0:
             return
-        word, at_most = self._word, _Timespec(0, int(seconds * 1e9))
+        word, at_most = self._word, _Timespec(int(seconds), int(seconds % 1 * 1e9))
         if _wait(_NUMBER, ctypes.addressof(word), _WAIT, value & 0xFFFFFFFF, ctypes.addressof(at_most)) == 0:
             return
         error = ctypes.get_errno()

@@ -26,7 +26,7 @@ class Driver(Protocol):
         ...
 
     def status(self) -> str | None:
-        """"running", or the reason the root exited with; None if none ever ran."""
+        """The word "running", or the reason the root exited with; None if none ever ran."""
         ...
 
     def behave_start(self, worker: str, behaviour: StartBehaviour, times: int | None) -> None:

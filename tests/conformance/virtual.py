@@ -4,8 +4,19 @@ import heapq
 from collections import deque
 
 from actors.errors import NotRunning
-from runtime.supervision.action import Action, Answer, AskToStop, CancelTimer, Halt, IgnoredStart, Kill, Launch, Refused
-from runtime.supervision.action import Result, SetTimer
+from runtime.supervision.action import (
+    Action,
+    Answer,
+    AskToStop,
+    CancelTimer,
+    Halt,
+    IgnoredStart,
+    Kill,
+    Launch,
+    Refused,
+    Result,
+    SetTimer,
+)
 from runtime.supervision.decide import decide
 from runtime.supervision.event import (
     Boot,

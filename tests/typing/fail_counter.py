@@ -1,5 +1,7 @@
 """What must not type-check. Each marked line is an error of these kinds, and no other line is."""
 
+# pyright: strict
+
 from typing import assert_type
 
 from actors import Actor, Reply, child, message
@@ -22,10 +24,12 @@ class Counter(Actor):
     async def load(self, n: int) -> bytes:
         return bytes(n)
 
-    @message(retry="often")  # E: mypy[call-overload] pyright[reportCallIssue,reportArgumentType]
+    @message(retry="often")  # E: mypy[call-overload,untyped-decorator] pyright[reportArgumentType]
     def often(self) -> None: ...
 
-    @message(again=3)  # E: mypy[call-overload] pyright[reportCallIssue]
+    @message(
+        again=3
+    )  # E: mypy[call-overload,untyped-decorator] pyright[reportCallIssue,reportUntypedFunctionDecorator]
     def again(self) -> None: ...
 
 
@@ -37,9 +41,9 @@ def construct(supervisor: Supervisor) -> None:
     child(Counter, 10).options(restart="always")  # E: mypy[arg-type] pyright[reportArgumentType]
     child(Counter, 10).options(replica=2)  # E: mypy[call-arg] pyright[reportCallIssue]
     supervisor.start(child(Counter, 10))  # E: mypy[call-overload] pyright[reportCallIssue]
-    supervisor.start(child(Counter, 10), name="a", ready="5s")  # E: mypy[call-overload] pyright[reportCallIssue,reportArgumentType]
-    supervisor.start(Counter, name="a")  # E: mypy[call-overload] pyright[reportCallIssue,reportArgumentType]
-    other: str = supervisor.start(child(Counter, 10), name="a")  # E: mypy[assignment,call-overload] pyright[reportAssignmentType]
+    supervisor.start(child(Counter, 10), name="a", ready="5s")  # E: mypy[call-overload] pyright[reportArgumentType]
+    supervisor.start(Counter, name="a")  # E: mypy[call-overload] pyright[reportArgumentType,reportCallIssue]
+    other: str = supervisor.start(child(Counter, 10), name="a")  # E: mypy[assignment] pyright[reportAssignmentType]
     del other
 
 
@@ -48,20 +52,20 @@ def speak(counter: Counter) -> None:
     counter.add()  # E: mypy[call-arg] pyright[reportCallIssue]
     counter.add(1, 2)  # E: mypy[call-arg] pyright[reportCallIssue]
     counter.add(m=1)  # E: mypy[call-arg] pyright[reportCallIssue]
-    counter.add.ask("one")  # E: mypy[arg-type,call-overload] pyright[reportArgumentType,reportCallIssue]
+    counter.add.ask("one")  # E: mypy[arg-type] pyright[reportArgumentType]
     counter.add.tell("one")  # E: mypy[arg-type] pyright[reportArgumentType]
     counter.add.tell()  # E: mypy[call-arg] pyright[reportCallIssue]
     counter.add.send("one")  # E: mypy[arg-type] pyright[reportArgumentType]
     counter.label("a", True)  # E: mypy[call-arg] pyright[reportCallIssue]
-    counter.subtract(1)  # E: mypy[attr-defined] pyright[reportAttributeAccessIssue]
-    counter.add.shout(1)  # E: mypy[attr-defined] pyright[reportAttributeAccessIssue]
-    counter.add = 1  # E: mypy[assignment,method-assign] pyright[reportAttributeAccessIssue]
-    result: int = counter.add.tell(1)  # E: mypy[func-returns-value,assignment] pyright[reportAssignmentType]
+    counter.subtract(1)  # E: mypy[attr-defined] pyright[reportAttributeAccessIssue,reportUnknownMemberType]
+    counter.add.shout(1)  # E: mypy[attr-defined] pyright[reportAttributeAccessIssue,reportUnknownMemberType]
+    counter.add = 1  # E: mypy[assignment] pyright[reportAttributeAccessIssue]
+    result: int = counter.add.tell(1)  # E: mypy[assignment,func-returns-value] pyright[reportAssignmentType]
     text: str = counter.add(1)  # E: mypy[assignment] pyright[reportAssignmentType]
     size: int = counter.add.ask(1)  # E: mypy[assignment] pyright[reportAssignmentType]
-    assert_type(counter.load(1), bytes)  # E: mypy[assert-type] pyright[reportAssertTypeFailure]
+    data: bytes = counter.load(1)  # E: mypy[assignment] pyright[reportAssignmentType]
     assert_type(counter.load.ask(1), Reply[int])  # E: mypy[assert-type] pyright[reportAssertTypeFailure]
-    del result, text, size
+    del result, text, size, data
 
 
 async def listen(counter: Counter) -> None:
@@ -73,5 +77,5 @@ async def listen(counter: Counter) -> None:
 
 class Louder(Counter):
     @message
-    def add(self, n: str) -> int:  # E: mypy[override,assignment] pyright[reportIncompatibleMethodOverride,reportAssignmentType]
+    def add(self, n: str) -> int:  # E: mypy[override] pyright[reportIncompatibleVariableOverride]
         return len(n)

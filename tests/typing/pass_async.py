@@ -1,5 +1,7 @@
 """`async def` messages, and the async face of a supervisor."""
 
+# pyright: strict
+
 from collections.abc import Coroutine
 from typing import Any, assert_type
 
@@ -29,7 +31,8 @@ async def main() -> None:
         assert_type(supervisor, AsyncSupervisor)
         fetcher = await supervisor.start(child(Fetcher), name="fetcher", restart="transient")
         assert_type(fetcher, Fetcher)
-        assert_type(fetcher.fetch("a"), Coroutine[Any, Any, bytes])
+        coroutine: Coroutine[Any, Any, bytes] = fetcher.fetch("a")
+        assert_type(await coroutine, bytes)
         assert_type(await fetcher.fetch("a", times=2), bytes)
         assert_type(await fetcher.probe("a"), bool)
         assert_type(fetcher.fetch.ask("a"), Reply[bytes])

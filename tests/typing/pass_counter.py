@@ -1,5 +1,7 @@
 """The first page: a plain actor, its reference, its three ways to be spoken to."""
 
+# pyright: strict
+
 from typing import assert_type
 
 from actors import Actor, Reply, child, message

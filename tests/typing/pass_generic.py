@@ -1,5 +1,7 @@
 """Generic actors and generic messages."""
 
+# pyright: strict
+
 from collections.abc import Callable
 from typing import Generic, TypeVar, assert_type
 

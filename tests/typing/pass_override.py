@@ -1,5 +1,7 @@
 """Overrides, mix-ins and super()."""
 
+# pyright: strict
+
 from typing import assert_type
 
 from actors import Actor, Reply, message
@@ -35,11 +37,12 @@ class Mixed(Pausing, Derived):
     pass
 
 
-async def use(derived: Derived, mixed: Mixed) -> None:
-    base: Base = derived
+async def use(base: Base, derived: Derived, mixed: Mixed) -> None:
     assert_type(base.name(loud=True), str)
     assert_type(derived.name.ask(), Reply[str])
     assert_type(await derived.load(1), int)
     assert_type(await base.load.ask(1), object)
+    same: Base = derived
+    same.name.tell()
     mixed.pause.tell(seconds=1.0)
     assert_type(mixed.name(), str)

@@ -1,5 +1,7 @@
 """Names, contexts, specifications: where references come from."""
 
+# pyright: strict
+
 from typing import assert_type
 
 from actors import Actor, Backoff, Down, Mailbox, Timer, child, dynamic, message, tree

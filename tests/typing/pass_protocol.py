@@ -1,5 +1,7 @@
 """Protocols: an actor is known to others by the messages they need."""
 
+# pyright: strict
+
 from typing import Protocol, assert_type
 
 from actors import Actor, BoundMessage, child, message

@@ -5,9 +5,6 @@ what happens meanwhile waits in a mailbox. It shares nothing with the decisions 
 answered alike by both is an argument for both. Times are exact, as ours are; OTP counts whole seconds.
 """
 
-from collections import deque
-from dataclasses import dataclass, field
-
 from actors.errors import (
     AlreadyPresent,
     AlreadyStarted,
@@ -18,52 +15,11 @@ from actors.errors import (
     Restarting,
     StartFailed,
     StillRunning,
-    SupervisionError,
 )
 from runtime.supervision.spec import Path, Spec, SupervisorSpec, WorkerSpec, check_child, check_supervisor
 from runtime.supervision.tree import ChildState, Counts
 from tests.conformance.driver import Record, StartBehaviour, StartOutcome, StopBehaviour
-
-
-class KilledError(Exception):
-    """A supervisor did not stop in time."""
-
-
-class FailedError(Exception):
-    """A start failed; the first argument is the direct child."""
-
-
-@dataclass(eq=False)
-class Process:
-    """A worker's process."""
-
-    spec: WorkerSpec
-    supervisor: "Supervisor"
-    is_alive: bool = True
-
-
-@dataclass
-class Record_:
-    """OTP's #child: pid is a process, a supervisor, "restarting", or None for undefined."""
-
-    spec: Spec
-    pid: "Process | Supervisor | str | None" = None
-
-
-@dataclass(eq=False)
-class Supervisor:
-    """OTP's #state, and its mailbox."""
-
-    spec: SupervisorSpec
-    parent: "Supervisor | None"
-    children: dict[str, Record_] = field(default_factory=dict)
-    restarts: list[float] = field(default_factory=list)
-    mailbox: deque[tuple[str, str, object, str]] = field(default_factory=deque)
-    is_alive: bool = True
-
-    @property
-    def is_simple(self) -> bool:
-        return self.spec.strategy == "dynamic"
+from tests.runtime.supervision.otp_records import ChildRecord, FailedError, KilledError, Process, Supervisor
 
 
 class OtpDriver:
@@ -76,8 +32,6 @@ class OtpDriver:
         self.starts: dict[str, tuple[StartBehaviour, int | None]] = {}
         self.stops: dict[str, StopBehaviour] = {}
         self.trace: list[Record] = []
-
-    # --- operations
 
     def start_tree(self, spec: SupervisorSpec) -> None:
         check_supervisor(spec, "")
@@ -114,7 +68,7 @@ class OtpDriver:
                 raise (AlreadyPresent if old.pid in (None, "restarting") else AlreadyStarted)(spec.name)
         pid = self.start_asked(spec, state)
         if pid is not None or not (spec.restart == "temporary" or state.is_simple):
-            state.children[spec.name] = Record_(spec, pid)
+            state.children[spec.name] = ChildRecord(spec, pid)
         self.run()
         return "ok" if pid is not None else "ignored"
 
@@ -170,8 +124,6 @@ class OtpDriver:
         trace, self.trace = self.trace, []
         return trace
 
-    # --- who is where
-
     def at(self, path: Path) -> Supervisor:
         state = self.find(path)
         if not isinstance(state, Supervisor) or not state.is_alive:
@@ -185,7 +137,7 @@ class OtpDriver:
             state = None if child is None else child.pid
         return state
 
-    def child(self, path: Path) -> tuple[Supervisor, Record_]:
+    def child(self, path: Path) -> tuple[Supervisor, ChildRecord]:
         parent, _, name = path.rpartition(".")
         state = self.at(parent)
         if state.is_simple:
@@ -194,13 +146,11 @@ class OtpDriver:
             raise NotFound(path)
         return state, state.children[name]
 
-    def only_undefined(self, child: Record_) -> None:
+    def only_undefined(self, child: ChildRecord) -> None:
         if child.pid == "restarting":
             raise Restarting(child.spec.name)
         if child.pid is not None:
             raise StillRunning(child.spec.name)
-
-    # --- supervisor.erl
 
     def run(self) -> None:
         while (state := self.busy(self.root)) is not None:
@@ -239,7 +189,7 @@ class OtpDriver:
             raise FailedError(error.what) from None
         if state.is_simple:
             return state
-        state.children = {child.name: Record_(child) for child in spec.children}
+        state.children = {child.name: ChildRecord(child) for child in spec.children}
         failed = self.start_children(state, list(state.children))
         if failed is not None:
             self.terminate_children(state, list(state.children), None)
@@ -280,7 +230,7 @@ class OtpDriver:
         except FailedError:
             raise StartFailed(spec.name) from None
 
-    def do_restart(self, reason: str, child: Record_, state: Supervisor) -> bool:
+    def do_restart(self, reason: str, child: ChildRecord, state: Supervisor) -> bool:
         if child.spec.restart == "permanent":
             return self.restart(child, state)
         if reason in ("normal", "shutdown"):
@@ -291,14 +241,14 @@ class OtpDriver:
         self.del_child(state, child)
         return self.do_auto_shutdown(child, state)
 
-    def do_auto_shutdown(self, child: Record_, state: Supervisor) -> bool:
+    def do_auto_shutdown(self, child: ChildRecord, state: Supervisor) -> bool:
         if state.spec.auto_shutdown == "never" or not child.spec.significant:
             return False
         if state.spec.auto_shutdown == "any_significant":
             return True
         return not any(c.pid is not None and c.spec.significant for c in state.children.values())
 
-    def restart(self, child: Record_, state: Supervisor) -> bool:
+    def restart(self, child: ChildRecord, state: Supervisor) -> bool:
         since = self.now - state.spec.max_seconds
         state.restarts = [self.now, *(time for time in state.restarts if time >= since)]
         if len(state.restarts) > state.spec.max_restarts:
@@ -318,7 +268,7 @@ class OtpDriver:
             state.mailbox.append(("try_again", failed, None, ""))
         return False
 
-    def restart_one(self, child: Record_, state: Supervisor) -> None:
+    def restart_one(self, child: ChildRecord, state: Supervisor) -> None:
         try:
             child.pid = self.do_start_child(child.spec, state)
         except FailedError:
@@ -328,7 +278,7 @@ class OtpDriver:
         if child.pid is None and state.is_simple:
             del state.children[child.spec.name]
 
-    def del_child(self, state: Supervisor, child: Record_) -> None:
+    def del_child(self, state: Supervisor, child: ChildRecord) -> None:
         if child.spec.restart == "temporary" or state.is_simple:
             del state.children[child.spec.name]
         else:
@@ -356,7 +306,7 @@ class OtpDriver:
             else:
                 child.pid = None
 
-    def do_terminate(self, child: Record_, deadline: float | None = None) -> None:
+    def do_terminate(self, child: ChildRecord, deadline: float | None = None) -> None:
         if isinstance(child.pid, Supervisor):
             shutdown = child.spec.shutdown
             if shutdown == "kill":
