@@ -13,8 +13,7 @@ of memory that somebody else owns; reading a field reads that memory, setting on
     array(Point, 10)       `Rows` of views
     Layout.of(dtype)       the same from a numpy structured dtype, with its offsets; numpy itself is not needed
 
-LY-1  Offsets follow from the declaration alone: members in order, each aligned to its own size; a structured dtype
-      keeps its own.
+LY-1  Offsets follow from the declaration alone: in order, each aligned to its own size; a dtype keeps its own.
 LY-2  An array or a nested layout is never assigned as a whole: `view.gbp[:] = …`.
 """
 
@@ -103,7 +102,6 @@ def bind(
     """A view of the layout over memory (bytes), from an offset on; it ends when the memoryview is released.
 
     Args:
-        layout: of the memory.
         memory: 1-dimensional, at least as large as the layout needs.
         arrays: how arrays are shown.
         at: where the layout starts.
@@ -188,6 +186,8 @@ class Scalar(_Declared, Generic[T]):
         except struct.error as exc:
             assert isinstance(self.of, Code)
             raise ValueError(f"{self.where}: expected {self.of.text}, got {value!r}") from exc
+        except TypeError as exc:
+            raise TypeError(f"{self.where}: a snapshot cannot be changed, nor a view whose transaction ended") from exc
 
 
 class Nested(_Declared, Generic[L]):

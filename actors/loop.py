@@ -7,6 +7,8 @@ LO-1  A handler that raises answers its asker and the actor lives on; with crash
 LO-2  What is no `Exception` (SystemExit, KeyboardInterrupt) is never caught: it is the actor's death.
 LO-3  Timers run between messages; an ordered stop is seen between messages.
 LO-4  Messages marked concurrent run as tasks of their own; the loop goes on, and waits for them before it ends.
+LO-5  They begin in their turn: each has run to its first suspension before a later message is handled.
+LO-6  A timer inherits nothing from the message before it: neither its deadline nor who waits for it.
 """
 
 import asyncio
@@ -16,6 +18,7 @@ from typing import Any, Protocol
 
 from actors.actor import Actor
 from actors.context import Context
+from actors.deadline import NOTHING, ambient
 from actors.errors import NoSuchMessage
 from actors.timer import Timer
 
@@ -94,6 +97,7 @@ async def run(part: Part, inbox: Inbox) -> str:
     take, done, handlers = inbox.take_nowait, inbox.done, part.handlers
     context, timers = part.context, part.context.timers
     asynchronous, concurrent = part.asynchronous, part.concurrent
+    are_begun = True
     while True:  # You know how people talk about "the actor loop"? This is it.
         message = take()
         if message is None:
@@ -106,7 +110,11 @@ async def run(part: Part, inbox: Inbox) -> str:
         token, name, args, kwargs = message
         if asynchronous and name in concurrent:
             _start_task(part, inbox, message)
+            are_begun = False
             continue
+        if not are_begun:  # LO-5
+            await asyncio.sleep(0)
+            are_begun = True
         try:
             value = handlers[name](*args, **kwargs)
             if asynchronous and name in asynchronous:
@@ -136,6 +144,7 @@ async def _run_due_timers(part: Part, inbox: Inbox) -> bool:
     timer = part.context.timers.take(inbox.now_ns())
     if timer is None:
         return False
+    ambient.set(NOTHING)  # LO-6
     while timer is not None and part.context.stop_reason is None:
         await _run_timer(part, timer)
         timer = part.context.timers.take(inbox.now_ns())

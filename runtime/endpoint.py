@@ -8,6 +8,7 @@ EP-3  After a fork the child has nothing of its parent's endpoint: new lines, ne
 """
 
 import asyncio
+import contextlib
 import itertools
 import os
 import random
@@ -18,7 +19,7 @@ from time import monotonic_ns
 from typing import Any
 
 from actors.deadline import ambient
-from actors.errors import AskCycle, NoSuchMessage
+from actors.errors import AskCycle, NoSuchMessage, NoSuchSystem, SystemGone
 from actors.message import BoundMessage, MessageEntry
 from runtime.channel import Channel, LoopChannel, Pending, ThreadChannel, current_loop, refuse_in_loop
 from runtime.mailbox import fifo
@@ -71,7 +72,7 @@ class Endpoint:
         self._own = own
         self._fifo_bytes = fifo_bytes
         self._board = board
-        self._post = Post(Routes(directory, lines))
+        self._post = Post(Routes(directory, lines), self._unsent)
         self._local = threading.local()
         self._lock = threading.Lock()
         self._free: list[ThreadChannel] = []
@@ -98,13 +99,14 @@ class Endpoint:
         route = self._post.routes.route(path)
         urgent = entry.options.urgent
         encode, local, tell_frame, post = self.codec.encode_call, self._local, frame.tell, self._post.post
+        outboxes = self._post.outboxes
 
         def tell(*args: Any, **kwargs: Any) -> None:
             kind, payload = encode(name, args, kwargs, ())
             raw = tell_frame(kind, payload) if len(payload) <= MAX_PAYLOAD else self._large(kind, payload, 0, 0, 0)
             box = route.only
             try:
-                if box is not None and not urgent and box.post(raw):
+                if box is not None and not urgent and not outboxes and box.post(raw):
                     return
             except BrokenPipeError:  # closed: `post` finds the way anew
                 pass
@@ -190,6 +192,13 @@ class Endpoint:
         flags = (frame.PICKLED if kind else 0) | (frame.ASK if ask_id else 0)
         return frame.large(flags, ask_id, reply_to, until_ns, self.bodies.put(payload))
 
+    def _unsent(self, raw: bytes) -> None:
+        """Nobody will get that frame: free its body, if it has one."""
+        body = frame.unpack_header(raw, 0)[-1]
+        if body:
+            with contextlib.suppress(SystemGone, NoSuchSystem):
+                self.bodies.free(body)
+
     def _thread_channel(self) -> ThreadChannel:
         channel: ThreadChannel | None = self._local.__dict__.get("channel")
         if channel is None:
@@ -206,10 +215,20 @@ class Endpoint:
     def _loop_channel(self, loop: asyncio.AbstractEventLoop) -> LoopChannel:
         channel = self._loops.get(loop)
         if channel is None:
-            fd, address = self._reply_fifo(LOOP_FIFO_BYTES)
+            fd, address = self._left_behind() or self._reply_fifo(LOOP_FIFO_BYTES)
             channel = self._loops[loop] = LoopChannel(fd, address, self.codec, self.bodies.take, loop)
             self._channels.append(channel)
         return channel
+
+    def _left_behind(self) -> tuple[int, int] | None:
+        """The reply FIFO of a loop that was closed: it can be read on, late answers are dropped."""
+        with self._lock:
+            for loop, channel in list(self._loops.items()):
+                if loop.is_closed():
+                    del self._loops[loop]
+                    self._channels.remove(channel)
+                    return channel.fd, channel.address
+        return None
 
     def _reply_fifo(self, nbytes: int) -> tuple[int, int]:
         address = int(self.lines.register(OpenReplies(nbytes=nbytes)))
@@ -234,8 +253,8 @@ class Endpoint:
         for channel in self._channels:
             os.close(channel.fd)
         self._channels.clear()
-        self._free.clear()
         self._local.__dict__.clear()
+        self._free.clear()  # after it: the thread's own has just been given back
         self._loops.clear()
         self._post.close()
         self.lines.close()

@@ -82,5 +82,14 @@ class AsyncHandle:
         return AsyncHandle(self._handle.at(path))
 
 
+class OwnSupervisor(Handle):
+    """What `context.supervisor` is: the supervisor an actor lives under."""
+
+    @property
+    def aio(self) -> AsyncHandle:
+        """The same supervisor, awaited: for `async def` handlers."""
+        return AsyncHandle(self)
+
+
 class AsyncSupervisor(AsyncHandle):
     """What `async with Supervisor() as supervisor` gives."""

@@ -13,6 +13,7 @@ import asyncio
 import atexit
 import contextlib
 import faulthandler
+import gc
 import inspect
 import os
 import traceback
@@ -30,7 +31,8 @@ from actors.message import BoundMessage, MessageEntry, messages_of
 from actors.ref import Ref
 from runtime.actorlog import logger
 from runtime.endpoint import Endpoint
-from runtime.handle import Handle
+from runtime.facade import OwnSupervisor
+from runtime.mailbox import page as pages
 from runtime.mailbox.inbox import AsyncInbox, BlockingInbox, Inbox
 from runtime.mailbox.page import LAST_WORDS_AT, Page
 from runtime.mailbox.patience import Board, Patience
@@ -39,6 +41,7 @@ from runtime.politeloop import polite_loop
 from runtime.process import prctl
 from runtime.process.order import Launch, Ready, ready_line
 from runtime.process.zygote import constructor_part, reset_signals
+from runtime.wire.codec import Codec
 from runtime.wire.control import Watch
 from runtime.wire.line import Lines
 from runtime.wire.placeholder import RefTo
@@ -68,10 +71,10 @@ class Host:
         return self._launch.system
 
     @property
-    def supervisor(self) -> Handle:
+    def supervisor(self) -> OwnSupervisor:
         """A handle of the supervisor this actor lives under."""
         parent = self._launch.address.rpartition(".")[0]
-        return Handle(self.endpoint, parent, self._launch.path if self._is_starting else "")
+        return OwnSupervisor(self.endpoint, parent, self._launch.path if self._is_starting else "")
 
     def now_ns(self) -> int:
         """CLOCK_MONOTONIC."""
@@ -124,6 +127,25 @@ def play(launch: Launch, page_fd: int, payload_fd: int, board_fd: int) -> int:
     finally:
         _run_exit_functions()
     return 0
+
+
+def warm_up() -> None:
+    """Touch, in a spare, what every actor will: pages written now are not copied while somebody waits for the start."""
+    gc.disable()
+    fd = pages.create(4096)
+    try:
+        rehearsal = Page(fd)
+        codec = Codec()
+        codec.decode_call(*codec.encode_call("rehearse", (1,), {}, ()))
+        codec.decode_value(*codec.encode_value([Actor], "rehearse"))
+        logger("rehearse", 0, rehearsal)
+        Endpoint("", "", Lines("", ""), Board(None, 0), own="", fifo_bytes=_REPLY_FIFO_BYTES).close()
+        faulthandler.enable(file=_last_words_file(fd), all_threads=True)
+        faulthandler.disable()
+        rehearsal.close()
+    finally:
+        os.close(fd)
+        gc.enable()
 
 
 class _Life:

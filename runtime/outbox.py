@@ -21,17 +21,17 @@ class Waiting:
 
 
 class Outbox:
-    """What one loop has queued for one letterbox."""
+    """What one loop has queued for one letterbox; emptied() is called when nothing waits any more."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, box: Letterbox, *, urgent: bool) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, box: Letterbox, emptied: Callable[[], object], *, urgent: bool
+    ) -> None:
+        self._emptied = emptied
         self._loop = loop
         self._box = box
         self._post = box.post_urgent if urgent else box.post
         self._fd = box.lane_fd(urgent=urgent)
         self._waiting: deque[Waiting] = deque()
-
-    def __bool__(self) -> bool:
-        return bool(self._waiting)
 
     def is_full(self) -> bool:
         """No more may be queued."""
@@ -53,9 +53,13 @@ class Outbox:
                 if not first.dropped:
                     first.sent()
         except BrokenPipeError:  # closed: let each find its way anew, or be told
-            self._loop.remove_writer(self._fd)
+            self._end()
             lost, self._waiting = self._waiting, deque()
             for waiting in lost:
                 waiting.lost()
         else:
-            self._loop.remove_writer(self._fd)
+            self._end()
+
+    def _end(self) -> None:
+        self._loop.remove_writer(self._fd)
+        self._emptied()

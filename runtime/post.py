@@ -9,7 +9,7 @@ PO-3  What is queued for a mailbox goes first: nothing written later overtakes i
 """
 
 import asyncio
-import weakref
+from collections.abc import Callable
 from time import monotonic_ns
 
 from actors.deadline import DEFAULT_SECONDS, ambient
@@ -20,16 +20,27 @@ from runtime.outbox import Outbox, Waiting
 from runtime.route import Route, Routes
 
 DEFAULT_NS = int(DEFAULT_SECONDS * 1e9)
+_FULL_IN_LOOP = "the mailbox is full; `await ref.message.send(…)` waits for room"
 
-_Outboxes = dict[tuple[Letterbox, bool], Outbox]
+_Key = tuple[asyncio.AbstractEventLoop, Letterbox, bool]
 
 
 class Post:
-    """Everything one process sends. Owns the routes; threads and loops share it."""
+    """Everything one process sends. Owns the routes; threads and loops share it.
 
-    def __init__(self, routes: Routes) -> None:
+    Attributes:
+        outboxes: of each loop, letterbox and lane, while something waits in it.
+    """
+
+    def __init__(self, routes: Routes, unsent: Callable[[bytes], None]) -> None:
+        """Send by these routes.
+
+        Args:
+            unsent: told of each frame that could not be sent: nobody else will end its message.
+        """
         self.routes = routes
-        self._outboxes: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Outboxes] = weakref.WeakKeyDictionary()
+        self.outboxes: dict[_Key, Outbox] = {}
+        self._unsent = unsent
 
     def post(self, route: Route, raw: bytes, urgent: bool, until_ns: int | None) -> Letterbox:
         """Write a frame and return where it was dropped.
@@ -42,14 +53,19 @@ class Post:
             NotFound, ActorStopped, SystemGone: there is nobody to post to.
         """
         while True:
-            box = route.only or (route.pick() if route.boxes else self.routes.look_up(route))
             try:
+                box = route.only or (route.pick() if route.boxes else self.routes.look_up(route))
+                if self.outboxes and (current_loop(), box, urgent) in self.outboxes:
+                    raise MailboxFull(route.path, "no", _FULL_IN_LOOP)  # PO-3
                 if (box.post_urgent(raw) if urgent else box.post(raw)) or self._patiently(
                     route, box, raw, urgent, until_ns
                 ):
                     return box
             except BrokenPipeError:
                 route.set([])  # PO-1
+            except BaseException:
+                self._unsent(raw)
+                raise
 
     def post_in_loop(
         self, loop: asyncio.AbstractEventLoop, route: Route, raw: bytes, urgent: bool, ask: Pending
@@ -60,19 +76,23 @@ class Post:
             MailboxFull: the outbox is full too, or the mailbox refuses.
             NotFound, ActorStopped, SystemGone: there is nobody to post to.
         """
-        box = route.pick() if route.boxes else self.routes.look_up(route)
-        outbox = self._outbox(loop, box, urgent)
         try:
-            if not outbox and (box.post_urgent(raw) if urgent else box.post(raw)):
+            box = route.pick() if route.boxes else self.routes.look_up(route)
+            outbox = self.outboxes.get((loop, box, urgent))
+            if outbox is None and (box.post_urgent(raw) if urgent else box.post(raw)):
                 ask.box = box
                 return
+            if box.refuse or (outbox is not None and outbox.is_full()):
+                raise MailboxFull(route.path, "no", "the mailbox is full")
         except BrokenPipeError:
             route.set([])
             ask.box = self.post(route, raw, urgent, None)
             return
-        if box.refuse or outbox.is_full():
-            raise MailboxFull(route.path, "no", "the mailbox is full")
-        outbox.put(Waiting(raw, lambda: ask.sent(box), lambda: self._again(ask, route, raw, urgent)))
+        except BaseException:
+            self._unsent(raw)
+            raise
+        waiting = Waiting(raw, lambda: ask.sent(box), lambda: self._again(ask, route, raw, urgent))
+        self._queue(loop, box, urgent, waiting)
 
     async def send(self, route: Route, raw: bytes, urgent: bool) -> None:
         """Write a frame, and wait for room without blocking the loop.
@@ -83,30 +103,32 @@ class Post:
         """
         loop = asyncio.get_running_loop()
         while True:
-            box = route.pick() if route.boxes else self.routes.look_up(route)
-            outbox = self._outbox(loop, box, urgent)
             try:
-                if not outbox and (box.post_urgent(raw) if urgent else box.post(raw)):
+                box = route.pick() if route.boxes else self.routes.look_up(route)
+                is_first = (loop, box, urgent) not in self.outboxes
+                if is_first and (box.post_urgent(raw) if urgent else box.post(raw)):
+                    return
+                if box.refuse:
+                    raise MailboxFull(route.path, "no", "the mailbox is full")
+                if await self._wait_in(loop, route, box, raw, urgent):
                     return
             except BrokenPipeError:
-                route.set([])
-                continue
-            if box.refuse:
-                raise MailboxFull(route.path, "no", "the mailbox is full")
-            if await self._wait_in(outbox, loop, route, raw):
-                return
+                pass
+            except BaseException:
+                self._unsent(raw)
+                raise
             route.set([])
 
     def close(self) -> None:
         """Close every letterbox and forget what was queued."""
-        self._outboxes.clear()
+        self.outboxes.clear()
         self.routes.close()
 
     def _patiently(self, route: Route, box: Letterbox, raw: bytes, urgent: bool, until_ns: int | None) -> bool:
         if box.refuse:
             raise MailboxFull(route.path, "no", "the mailbox is full")
         if current_loop() is not None:
-            raise MailboxFull(route.path, "no", "the mailbox is full; `await ref.message.send(…)` waits for room")
+            raise MailboxFull(route.path, "no", _FULL_IN_LOOP)
         if until_ns is None:
             until_ns = ambient.get()[0]
             if until_ns is None:
@@ -123,14 +145,16 @@ class Post:
         except ActorError as exc:
             pending.fail(exc)
 
-    async def _wait_in(self, outbox: Outbox, loop: asyncio.AbstractEventLoop, route: Route, raw: bytes) -> bool:
+    async def _wait_in(
+        self, loop: asyncio.AbstractEventLoop, route: Route, box: Letterbox, raw: bytes, urgent: bool
+    ) -> bool:
         """Wait in the outbox until the frame was written; False when the mailbox was closed meanwhile."""
         until_ns = ambient.get()[0]
         if until_ns is None:
             until_ns = monotonic_ns() + DEFAULT_NS
         written: asyncio.Future[bool] = loop.create_future()
         waiting = Waiting(raw, lambda: _settle(written, True), lambda: _settle(written, False))
-        outbox.put(waiting)
+        self._queue(loop, box, urgent, waiting)
         try:
             async with asyncio.timeout_at(None if not until_ns else loop.time() + (until_ns - monotonic_ns()) / 1e9):
                 return await written
@@ -139,12 +163,14 @@ class Post:
         finally:
             waiting.dropped = not written.done() or written.cancelled()
 
-    def _outbox(self, loop: asyncio.AbstractEventLoop, box: Letterbox, urgent: bool) -> Outbox:
-        boxes = self._outboxes.setdefault(loop, {})
-        outbox = boxes.get((box, urgent))
+    def _queue(self, loop: asyncio.AbstractEventLoop, box: Letterbox, urgent: bool, waiting: Waiting) -> None:
+        key = (loop, box, urgent)
+        outbox = self.outboxes.get(key)
         if outbox is None:
-            outbox = boxes[box, urgent] = Outbox(loop, box, urgent=urgent)
-        return outbox
+            for other in [other for other in self.outboxes if other[0].is_closed()]:
+                del self.outboxes[other]
+            outbox = self.outboxes[key] = Outbox(loop, box, lambda: self.outboxes.pop(key, None), urgent=urgent)
+        outbox.put(waiting)
 
 
 def _settle(future: asyncio.Future[bool], value: bool) -> None:  # a callback's value

@@ -23,7 +23,7 @@ from runtime import directory
 from runtime.callers import Callers
 from runtime.desk import Desk
 from runtime.process import exit as process_exit
-from runtime.process.zygote import Play
+from runtime.process.zygote import ActorMain
 from runtime.reporter import Reporter
 from runtime.supervision import action, event
 from runtime.supervision.decide import decide
@@ -41,7 +41,7 @@ EMPTY = SupervisorSpec("")
 class Supervisor:
     """One system's supervisor, in its own process."""
 
-    def __init__(self, root: str, system: str, play: Play) -> None:
+    def __init__(self, root: str, system: str, main: ActorMain) -> None:
         self.system = system
         self._root = Path(root)
         self.tree: Tree = new_tree(EMPTY)
@@ -54,7 +54,7 @@ class Supervisor:
             callers=self.callers,
             vault=self.vault,
             reporter=self.reporter,
-            play=play,
+            main=main,
             happened=self.happened,
             died=self._died,
         )
@@ -216,9 +216,9 @@ def _nobody(_result: action.Result) -> None:
     """Nobody waits for the answer."""
 
 
-def main(root: str, system: str, play: Play, warden: int, ready: Callable[[], None]) -> Ending:
+def main(root: str, system: str, actor_main: ActorMain, warden: int, ready: Callable[[], None]) -> Ending:
     """Be the supervisor until the tree has ended."""
     with contextlib.suppress(ValueError, OSError):  # a lower hard limit is what there is
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return asyncio.run(Supervisor(root, system, play).run(warden, ready))
+    return asyncio.run(Supervisor(root, system, actor_main).run(warden, ready))

@@ -27,7 +27,7 @@ from runtime.process import exit as process_exit
 from runtime.process.launch import Launcher
 from runtime.process.order import Launch as Order
 from runtime.process.order import Setup, decode_ready
-from runtime.process.zygote import Play
+from runtime.process.zygote import ActorMain
 from runtime.reporter import Reporter
 from runtime.supervision import event
 from runtime.supervision.action import AskToStop, Kill, Launch
@@ -55,7 +55,7 @@ class Troupe:
         callers: Callers,
         vault: Vault,
         reporter: Reporter,
-        play: Play,
+        main: ActorMain,
         happened: Callable[[event.Event], None],
         died: Died,
     ) -> None:
@@ -74,7 +74,7 @@ class Troupe:
         self._seats = set(range(1, BOARD_BYTES))
         self._events_read, self._events_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         os.set_blocking(self._events_write, True)
-        self._launcher = Launcher(self, play, {self._events_write})
+        self._launcher = Launcher(self, main, {self._events_write})
         self._zygote_fd = -1
         self._sweep: asyncio.TimerHandle | None = None
 

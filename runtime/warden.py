@@ -86,7 +86,7 @@ def _be_supervisor(root: Path, system: str, report: int, warden: int) -> NoRetur
         prctl.become_subreaper()
         watched = os.pidfd_open(warden)
         if os.getppid() == warden:
-            supervisor.main(str(root), system, host.play, watched, lambda: _report(report, Boot(pid=os.getpid())))
+            supervisor.main(str(root), system, host, watched, lambda: _report(report, Boot(pid=os.getpid())))
             code = 0
     except BaseException:  # nothing may return into the warden; the owner sees it on stderr
         traceback.print_exc()

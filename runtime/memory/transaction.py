@@ -102,15 +102,16 @@ class Transaction(Generic[L]):
         owner_died: True in the first transaction after a writer died in one; the view is as that one found it.
     """
 
+    _entered = False  # of the class, for one whose __init__ was not let through to its end
+
     def __init__(self, shared: Shared, layout: type[L], timeout: float | None) -> None:
         self.owner_died = False
         self._shared = shared
         self._layout = layout
         self._timeout = timeout
-        self._hold = Hold(shared.lock)
         self._loan = Loan()
         self._memory: memoryview | None = None
-        self._entered = False
+        self._hold = Hold(shared.lock)
 
     def __enter__(self) -> L:
         if self._entered:
@@ -140,10 +141,13 @@ class Transaction(Generic[L]):
 
     def __del__(self) -> None:
         """End one whose `__exit__` a signal handler's exception did not let begin (TX-2)."""
-        self._end()
+        if self._entered:
+            self._end()
 
     def _end(self) -> None:
-        self._loan.end()
-        if self._memory is not None:
-            self._memory.release()
-        self._hold.give()
+        try:
+            self._loan.end()
+            if self._memory is not None:
+                self._memory.release()
+        finally:
+            self._hold.give()

@@ -18,7 +18,7 @@ import msgspec
 
 from runtime.process import exit as process_exit
 from runtime.process.order import Launch, Setup, Spares, decode_report, encode
-from runtime.process.zygote import Play, Zygote, close_all_but
+from runtime.process.zygote import ActorMain, Zygote, close_all_but
 
 
 class Outcome(Protocol):
@@ -44,16 +44,16 @@ class _InFlight:
 class Launcher:
     """The zygote, as the supervisor knows it. `open` forks it; `close` ends it."""
 
-    def __init__(self, outcome: Outcome, play: Play, keep: set[int]) -> None:
+    def __init__(self, outcome: Outcome, main: ActorMain, keep: set[int]) -> None:
         """Prepare.
 
         Args:
             outcome: who is told.
-            play: main of an actor process.
+            main: what an actor process does.
             keep: descriptors the zygote and its actors inherit.
         """
         self._outcome = outcome
-        self._play = play
+        self._main = main
         self._keep = keep
         self._setup: Setup | None = None
         self._spares = Spares(1)
@@ -80,7 +80,7 @@ class Launcher:
                 for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                     signal.signal(number, signal.SIG_DFL)
                 close_all_but({theirs.fileno(), *self._keep})
-                Zygote(theirs, supervisor, self._play).run()
+                Zygote(theirs, supervisor, self._main).run()
             finally:
                 os._exit(1)
         theirs.close()

@@ -24,7 +24,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 from actors.errors import Undecodable
 from runtime.process import prctl
@@ -34,9 +34,19 @@ from runtime.wire.codec import Codec
 _THREAD_POOLS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")  # `import numpy` starts OpenBLAS threads
 _ORDER_BYTES = 1 << 16
 _ORDER_FDS = 3
+_RESTOCK_AFTER_MS = 10  # idle: an actor that is just being started has better use for the CPU
 
-Play = Callable[[Launch, int, int, int], int]
-"""The main of an actor process: what to launch, descriptors of page, payload, board; returns the exit code."""
+
+class ActorMain(Protocol):
+    """What a process does once it is an actor's: `runtime.host`, which stands on a higher floor."""
+
+    def play(self, launch: Launch, page_fd: int, payload_fd: int, board_fd: int, /) -> int:
+        """Be the actor until its end; returns the exit code."""
+        ...
+
+    def warm_up(self) -> None:
+        """Do ahead, in a spare, what can be done before the order comes."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +60,10 @@ class Spare:
 class Zygote:
     """The zygote's process, from the inside."""
 
-    def __init__(self, sock: socket.socket, supervisor: int, play: Play) -> None:
+    def __init__(self, sock: socket.socket, supervisor: int, main: ActorMain) -> None:
         self._sock = sock
         self._supervisor = supervisor
-        self._play = play
+        self._main = main
         self._codec = Codec()
         self._classes: dict[bytes, Any] = {}  # by their encoding: a restart finds everything imported
         self._restore = [name for name in _THREAD_POOLS if name not in os.environ]
@@ -70,7 +80,7 @@ class Zygote:
         poll = select.poll()
         poll.register(self._sock, select.POLLIN)
         while True:
-            if self._classes and len(self._spares) < self._wanted and not poll.poll(0):
+            if self._classes and len(self._spares) < self._wanted and not poll.poll(_RESTOCK_AFTER_MS):
                 self._restock()
                 continue
             raw, fds, _, _ = socket.recv_fds(self._sock, _ORDER_BYTES, _ORDER_FDS)
@@ -111,7 +121,7 @@ class Zygote:
 
     def _launch(self, launch: Launch, fds: list[int]) -> None:
         try:
-            actor = self._forked(lambda: self._play(launch, *fds))
+            actor = self._forked(lambda: self._main.play(launch, *fds))
         except OSError as exc:
             self._report(launch, error=f"fork: {exc}")
         else:
@@ -124,12 +134,13 @@ class Zygote:
             ours.close()
             for spare in self._spares:
                 spare.sock.close()
+            self._main.warm_up()
             raw, fds, _, _ = socket.recv_fds(theirs, _ORDER_BYTES, _ORDER_FDS)
             if not raw:
                 os._exit(0)  # the zygote is gone, or has imported more since
             theirs.close()
             launch = decode(raw)
-            return self._play(launch, *fds) if isinstance(launch, Launch) else 1
+            return self._main.play(launch, *fds) if isinstance(launch, Launch) else 1
 
         try:
             pid = self._forked(understudy)

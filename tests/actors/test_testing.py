@@ -2,7 +2,9 @@
 
 import asyncio
 import copy
+import re
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -1127,3 +1129,15 @@ def test_urgent_messages_go_ahead_of_ordinary_ones(stage):
     line.one.tell()
 
     assert line.first() == ["first"]
+
+
+def test_the_examples_of_the_guide_are_true():
+    page = Path(__file__).parents[2] / "docs" / "how-to" / "test-actors.md"
+    (code,) = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+    names: dict[str, Any] = {"__name__": "guide"}
+    exec(code, names)
+    tests = [value for name, value in names.items() if name.startswith("test_")]
+
+    assert len(tests) == 2
+    for test in tests:
+        test()

@@ -1,6 +1,7 @@
 """Benches of messages: ask, tell, pipelined, fanin."""
 
 import asyncio
+import os
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack
 from time import perf_counter_ns
@@ -8,10 +9,10 @@ from typing import Any
 
 from actors import child, deadline
 from tests.bench.players import Driver, Tally
-from tests.bench.row import AtLeast, AtLeastTimes, AtMost, AtMostTimes, Row
+from tests.bench.row import AtLeast, AtLeastTimes, AtMost, AtMostTimes, Row, skipped
 from tests.bench.sample import Sample, in_turn, latencies
 from tests.bench.scale import Scale
-from tests.bench.system import on_cpus, system
+from tests.bench.system import apart, on_cpus, system
 from tests.bench.yardstick import peer
 
 _WIDTH = 64
@@ -23,10 +24,14 @@ def ask(scale: Scale) -> Iterator[Row]:
     with on_cpus(1):
         yield _ask(scale, "all on one CPU", count, AtMostTimes(1.6))
     yield _ask(scale, "idle CPUs", count, AtMostTimes(0.25), AtMost(15))
+    if len(os.sched_getaffinity(0)) > 1:
+        yield _ask(scale, "each on a CPU of its own", count, AtMostTimes(0.25), AtMost(15), is_apart=True)
+    else:
+        yield skipped("ask", "p50, each on a CPU of its own", "there is one CPU")
 
 
-def _ask(scale: Scale, where: str, count: int, *budgets: AtMost | AtMostTimes) -> Row:
-    """The p50 of each round, in µs."""
+def _ask(scale: Scale, where: str, count: int, *budgets: AtMost | AtMostTimes, is_apart: bool = False) -> Row:
+    """The p50 of each round, in µs; is_apart: the kernel may not put both sides on one CPU, as it does of its own."""
     tails: list[float] = []
 
     def p50(call: Callable[[], object]) -> float:
@@ -34,9 +39,12 @@ def _ask(scale: Scale, where: str, count: int, *budgets: AtMost | AtMostTimes) -
         tails.append(taken[count * 99 // 100])
         return taken[count // 2]
 
-    with system() as running, peer("pong") as pong:
+    with ExitStack() as stack:
+        running, pong = stack.enter_context(system()), stack.enter_context(peer("pong"))
         tally = running.start(child(Tally), name="tally")
         add = tally.add
+        if is_apart:
+            stack.enter_context(apart(tally.pid(), pong.pid))
         p50(lambda: add(1))
         p50(pong.ask)
         tails.clear()

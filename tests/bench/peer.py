@@ -3,6 +3,9 @@
     pong    a request comes in (msgpack), its answer goes out, by blocking os.read and os.write
     count   messages come in as a stream; a 0 among them is answered with how many there were
     fork    a byte comes in: fork, and answer with the ns until the child's first byte
+    window  as pong, but requests may come several at once
+
+IN and OUT are descriptors of pipes.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Measurements that need a process of their own: another environment, another user. `python -m tests.bench.probe NAME …`
+"""Measurements that need a process of their own, for another environment or user: `python -m tests.bench.probe NAME …`
 
 A probe sets itself up, says "ready", and answers every line on its standard input with a list of numbers.
 """

@@ -38,7 +38,13 @@ class Sample:
 
     def to_dict(self) -> dict[str, object]:
         """For JSON."""
-        return {"median": self.median, "min": self.lowest, "max": self.highest, "n": len(self.values), "unit": self.unit}
+        return {
+            "median": self.median,
+            "min": self.lowest,
+            "max": self.highest,
+            "n": len(self.values),
+            "unit": self.unit,
+        }
 
 
 def in_turn(rounds: int, *measures: Callable[[], T]) -> list[list[T]]:

@@ -27,6 +27,20 @@ def on_cpus(count: int) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
+@contextlib.contextmanager
+def apart(*pids: int) -> Iterator[None]:
+    """This process on its first CPU, those on the second."""
+    before = os.sched_getaffinity(0)
+    first, second, *_ = sorted(before)
+    for pid in pids:
+        os.sched_setaffinity(pid, [second])
+    os.sched_setaffinity(0, [first])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
 def processes(supervisor: Supervisor) -> list[int]:
     """Pids of the whole system: warden, supervisor, zygote, actors; not of this process."""
     below: dict[int, list[int]] = {}

@@ -38,9 +38,7 @@ def thousand(scale: Scale) -> Iterator[Row]:
         yield from _crowd(scale, unprivileged, count, prefix, UNDERSTUDY_DIR=f"{directory}/run")
 
 
-def _crowd(
-    scale: Scale, what: str, count: int, prefix: Sequence[str] = (), **environment: str
-) -> Iterator[Row]:
+def _crowd(scale: Scale, what: str, count: int, prefix: Sequence[str] = (), **environment: str) -> Iterator[Row]:
     try:
         with probe("crowd", count, prefix=prefix, **environment) as crowd:
             taken = [crowd.measure() for _ in range(scale.of(2, smoke=1))]

@@ -21,7 +21,8 @@ _MAILBOX_BYTES = 32 * 1024  # the same capacity as a mailbox
 class Peer:
     """A process at the other end of two pipes."""
 
-    def __init__(self, read: int, write: int) -> None:
+    def __init__(self, pid: int, read: int, write: int) -> None:
+        self.pid = pid
         self.read = read
         self.write = write
         self._request = [None, "add", 1]
@@ -74,7 +75,7 @@ def peer(role: str) -> Iterator[Peer]:
     os.close(to_read)
     os.close(from_write)
     try:
-        yield Peer(from_read, to_write)
+        yield Peer(process.pid, from_read, to_write)
     finally:
         os.close(to_write)
         os.close(from_read)

@@ -187,7 +187,7 @@ class ProcessDriver:
         """Make a supervisor and let it run in this loop."""
         lock = directory.claim("conformance")
         root = directory.root_of("conformance")
-        supervisor = self._supervisor = Supervisor(str(root), "conformance", host.play)
+        supervisor = self._supervisor = Supervisor(str(root), "conformance", host)
         never, other = os.pipe()
         is_up = asyncio.Event()
 

@@ -5,6 +5,7 @@
 A forked process writes its pid when it has come to where its role is about; "reap" waits for the last one's end.
 """
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -72,12 +73,20 @@ def main(fd: int, layout: type[Layout]) -> None:
         if line == "reap\n":
             say(os.waitpid(pid, 0)[1])
             continue
+        if line == "write\n":
+            warm_up()
         pid = os.fork()
         if pid == 0:
             try:
                 ROLES[line.strip()](region)
             finally:
                 os._exit(0 if sys.exc_info()[0] is None else 1)
+
+
+def warm_up() -> None:
+    """Import numpy before the forks, once."""
+    with contextlib.suppress(ImportError):
+        import numpy as _  # noqa: F401
 
 
 def say(number: int) -> None:
@@ -89,23 +98,14 @@ def end() -> None:
 
 
 def write_for_ever(region: Region) -> None:
-    number = region.read().n
+    first = number = region.read().n + 1
     while True:
-        number += 1
         with region.write() as view:
             view.n = number
             view.x[:] = number
-        if number == 1 or number % 16 == 1:
-            say_once(os.getpid())
-
-
-_said: list[int] = []
-
-
-def say_once(number: int) -> None:
-    if number not in _said:
-        _said.append(number)
-        say(number)
+        if number == first:
+            say(os.getpid())
+        number += 1
 
 
 def hold(region: Region) -> None:
@@ -182,8 +182,4 @@ ROLES = {
 }
 
 if __name__ == "__main__":
-    try:
-        import numpy  # noqa: F401  # before the forks, once
-    except ImportError:
-        pass
     main(int(sys.argv[1]), LAYOUTS[sys.argv[2]])
