@@ -63,7 +63,8 @@ class DeathCertificate:
         if self.traceback:
             return self.traceback.strip().splitlines()[-1]
         if self.signal:
-            return f"{self.signal}{' (perhaps out of memory)' if self.oom else ''}"
+            late = "not ready in time: " if self.cause == "start timeout" else ""
+            return f"{late}{self.signal}{' (perhaps out of memory)' if self.oom else ''}"
         if self.exit_code is not None:
             return f"exit code {self.exit_code}"
         return self.cause
@@ -89,7 +90,7 @@ class DeathCertificate:
         return "\n".join(parts)
 
     def trimmed(self, nbytes: int) -> Self:
-        """The same certificate with its texts cut (their ends kept) so that they take at most about nbytes."""
+        """The same certificate with its texts cut so that they take at most about nbytes; the innermost call is kept."""
         third = nbytes // 3
         lines: list[str] = []
         room = third
@@ -101,7 +102,7 @@ class DeathCertificate:
         return replace(
             self,
             traceback=_tail(self.traceback, third),
-            native_stack=_tail(self.native_stack, third),
+            native_stack=_head(self.native_stack, third),
             log_lines=tuple(lines),
         )
 
@@ -118,6 +119,11 @@ class DeathCertificate:
             values["in_hand"] = MessageInHand(**values["in_hand"])
         values["log_lines"] = tuple(values.get("log_lines", ()))
         return cls(**values)
+
+
+def _head(text: str, nbytes: int) -> str:
+    raw = text.encode(errors="replace")
+    return text if len(raw) <= nbytes else raw[:nbytes].decode(errors="ignore") + "…"
 
 
 def _tail(text: str, nbytes: int) -> str:

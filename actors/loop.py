@@ -73,6 +73,7 @@ class Part:
     concurrent: set[str]
     crash_on_raise: bool
     tasks: set["asyncio.Task[None]"] = field(default_factory=set)
+    crashes: list[Exception] = field(default_factory=list)
 
 
 def part_of(actor: Actor, context: Context, *, crash_on_raise: bool) -> Part:
@@ -94,6 +95,15 @@ async def run(part: Part, inbox: Inbox) -> str:
     Raises:
         Exception: what a handler raised, with crash_on_raise; what `on_error` raised.
     """
+    try:
+        return await _run(part, inbox)
+    except asyncio.CancelledError:
+        if part.crashes:
+            raise part.crashes[0] from None
+        raise
+
+
+async def _run(part: Part, inbox: Inbox) -> str:
     take, done, handlers = inbox.take_nowait, inbox.done, part.handlers
     context, timers = part.context, part.context.timers
     asynchronous, concurrent = part.asynchronous, part.concurrent
@@ -179,16 +189,21 @@ def _told_apart(error: Exception, part: Part, name: str) -> Exception:
 
 
 def _start_task(part: Part, inbox: Inbox, message: Envelope) -> None:
-    task = asyncio.get_running_loop().create_task(_handle(part, inbox, message))
+    task = asyncio.get_running_loop().create_task(_handle(part, inbox, message, asyncio.current_task()))
     part.tasks.add(task)
     task.add_done_callback(part.tasks.discard)
 
 
-async def _handle(part: Part, inbox: Inbox, message: Envelope) -> None:
+async def _handle(part: Part, inbox: Inbox, message: Envelope, loop: "asyncio.Task[Any] | None") -> None:
     token, name, args, kwargs = message
     try:
         value = await part.handlers[name](*args, **kwargs)
     except Exception as error:  # LO-1
-        await _failed(part, inbox, message, error)
+        try:
+            await _failed(part, inbox, message, error)
+        except Exception as crash:  # ends the loop, whatever that waits for
+            part.crashes.append(crash)
+            if loop is not None:
+                loop.cancel()
     else:
         inbox.done(token, name, value)

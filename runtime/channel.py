@@ -24,7 +24,7 @@ from actors.errors import ActorDied, ActorError, ActorStopped, BlockingCall, Dea
 from runtime.mailbox.letterbox import Letterbox
 from runtime.mailbox.patience import Patience
 from runtime.wire.codec import Codec
-from runtime.wire.frame import DEATH, ERROR, LARGE, PICKLED, REPLY, STOPPED, unpack_reply
+from runtime.wire.frame import DEATH, ERROR, LARGE, REPLY, STOPPED, kind_of, unpack_reply
 
 READ_BYTES = 1 << 16
 _LEFT_BEHIND_NS = 50_000_000  # a loop ends its own asks at their deadlines; one that has ended cannot
@@ -134,13 +134,13 @@ class Channel:
 
     loop: asyncio.AbstractEventLoop | None = None
 
-    def __init__(self, fd: int, address: int, codec: Codec, body: Callable[[int], bytes]) -> None:
+    def __init__(self, fd: int, address: int, codec: Codec, lease: Callable[[int], memoryview]) -> None:
         self.fd = fd
         self.address = address
         self.late = 0
         self.pending: dict[int, Pending] = {}
         self._codec = codec
-        self._body = body
+        self._lease = lease
 
     def forget(self, ask_id: int) -> None:
         """Its answer is not wanted any more."""
@@ -180,7 +180,7 @@ class Channel:
             if pending is None:
                 self.late += 1
                 if flags & LARGE:
-                    self._body(int.from_bytes(raw[at + REPLY.size : at + length], "little"))
+                    self._lease(int.from_bytes(raw[at + REPLY.size : at + length], "little"))
             else:
                 ok, value = self.decode(flags, raw[at + REPLY.size : at + length], pending.actor)
                 pending.settle(ok=ok, value=value)
@@ -193,11 +193,10 @@ class Channel:
         if flags & STOPPED:
             return False, ActorStopped(actor, "no", payload.decode())
         try:
-            if flags & LARGE:
-                payload = self._body(int.from_bytes(payload, "little"))
+            body = self._lease(int.from_bytes(payload, "little")) if flags & LARGE else payload
             if flags & ERROR:
-                return False, self._codec.decode_error(payload)
-            return True, self._codec.decode_value(1 if flags & PICKLED else 0, payload)
+                return False, self._codec.decode_error(body)
+            return True, self._codec.decode_value(kind_of(flags), body)
         except ActorError as exc:  # Undecodable, or the body is gone with the system
             return False, exc
 
@@ -229,8 +228,10 @@ class Channel:
 class ThreadChannel(Channel):
     """The channel of one thread; any thread may wait on it."""
 
-    def __init__(self, fd: int, address: int, codec: Codec, body: Callable[[int], bytes], patience: Patience) -> None:
-        super().__init__(fd, address, codec, body)
+    def __init__(
+        self, fd: int, address: int, codec: Codec, lease: Callable[[int], memoryview], patience: Patience
+    ) -> None:
+        super().__init__(fd, address, codec, lease)
         self.patience = patience
         self.lock = threading.Lock()
         self.poll = select.poll()
@@ -322,9 +323,9 @@ class LoopChannel(Channel):
     """The channel of one event loop, read by its selector."""
 
     def __init__(
-        self, fd: int, address: int, codec: Codec, body: Callable[[int], bytes], loop: asyncio.AbstractEventLoop
+        self, fd: int, address: int, codec: Codec, lease: Callable[[int], memoryview], loop: asyncio.AbstractEventLoop
     ) -> None:
-        super().__init__(fd, address, codec, body)
+        super().__init__(fd, address, codec, lease)
         self.loop = loop
         self._timer: asyncio.TimerHandle | None = None
         self._timer_ns = 0

@@ -7,6 +7,7 @@ DE-3  A connection that does not read its answers holds up nobody.
 
 import asyncio
 import contextlib
+import itertools
 import os
 import socket
 import struct
@@ -30,6 +31,7 @@ from runtime.wire.line import failed_of
 
 _MOST_CONNECTIONS = 8192
 _HELLO_SECONDS = 5.0
+_numbers = itertools.count(1)
 Answered = Callable[[action.Result], None]
 
 
@@ -71,6 +73,7 @@ class Connection:
     def __init__(self, desk: "Desk", channel: control.Channel) -> None:
         self.desk = desk
         self.channel = channel
+        self.number = next(_numbers)
         self.replies: list[int] = []
         self.seat = 0
         self.is_known = False
@@ -152,6 +155,7 @@ class Desk:
         for number in connection.replies:
             self._system.callers.close(number)
         self._system.troupe.leave_seat(connection.seat)
+        self._system.vault.owner_gone(connection.number)
         connection.channel.close()
 
     def wait(self, connection: Connection) -> None:
@@ -315,20 +319,18 @@ def _kill_all(system: System, _connection: Connection, _request: control.KillAll
     system.kill()
 
 
-def _make_body(system: System, connection: Connection, request: control.MakeBody, _fds: list[int]) -> None:
-    number, fd = system.vault.make_body(request.nbytes)
+def _make_slab(system: System, connection: Connection, request: control.MakeSlab, _fds: list[int]) -> None:
+    number, fd = system.vault.make_slab(request.nbytes, connection.number)
     connection.answer(number, [fd])
 
 
-def _open_body(system: System, connection: Connection, request: control.OpenBody, _fds: list[int]) -> None:
-    fd = system.vault.body(request.number)
-    if fd is None:
-        raise NotFound(f"body {request.number}", "its message has ended")
-    connection.answer(None, [fd])
+def _open_slab(system: System, connection: Connection, request: control.OpenSlab, _fds: list[int]) -> None:
+    fd = system.vault.slab(request.number)
+    connection.answer(None, [] if fd is None else [fd])
 
 
-def _free_body(system: System, connection: Connection, request: control.FreeBody, _fds: list[int]) -> None:
-    system.vault.free_body(request.number)
+def _free_slab(system: System, connection: Connection, request: control.FreeSlab, _fds: list[int]) -> None:
+    system.vault.drop_slab(request.number, connection.number)
     connection.answer()
 
 
@@ -364,9 +366,9 @@ _HANDLERS: dict[type, Callable[[System, Connection, Any, list[int]], None]] = {
     control.Watch: _watch,
     control.Wait: _wait,
     control.KillAll: _kill_all,
-    control.MakeBody: _make_body,
-    control.OpenBody: _open_body,
-    control.FreeBody: _free_body,
+    control.MakeSlab: _make_slab,
+    control.OpenSlab: _open_slab,
+    control.FreeSlab: _free_slab,
     control.Define: _define,
     control.Definition: _definition,
 }

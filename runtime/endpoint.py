@@ -24,7 +24,7 @@ from actors.message import BoundMessage, MessageEntry
 from runtime.channel import Channel, LoopChannel, Pending, ThreadChannel, current_loop, refuse_in_loop
 from runtime.mailbox import fifo
 from runtime.mailbox.patience import Board, Patience
-from runtime.memory.body import Bodies
+from runtime.memory.arena import Arena
 from runtime.post import DEFAULT_NS, Post
 from runtime.route import Route, Routes
 from runtime.store import Store
@@ -33,6 +33,7 @@ from runtime.wire.codec import Codec
 from runtime.wire.control import OpenReplies
 from runtime.wire.frame import MAX_PAYLOAD
 from runtime.wire.line import Lines
+from runtime.wire.parts import Payload, pieces_of
 
 _COLLECT_EVERY = 16  # asks under way between two looks at a thread's reply FIFO
 LOOP_FIFO_BYTES = 65536
@@ -48,7 +49,7 @@ class Endpoint:
         system: name of the system.
         codec: of every payload that passes.
         lines: to the supervisor.
-        bodies: the large ones.
+        arena: for large payloads.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class Endpoint:
         """
         self.system = system
         self.lines = lines
-        self.bodies = Bodies(lines)
+        self.arena = Arena(lines)
         self.codec = Codec(Store(lines))
         self._directory = directory
         self._own = own
@@ -103,7 +104,7 @@ class Endpoint:
 
         def tell(*args: Any, **kwargs: Any) -> None:
             kind, payload = encode(name, args, kwargs, ())
-            raw = tell_frame(kind, payload) if len(payload) <= MAX_PAYLOAD else self._large(kind, payload, 0, 0, 0)
+            raw = tell_frame(kind, payload) if type(payload) is bytes and len(payload) <= MAX_PAYLOAD else self._large(kind, payload, 0, 0, 0)
             box = route.only
             try:
                 if box is not None and not urgent and not outboxes and box.post(raw):
@@ -134,7 +135,7 @@ class Endpoint:
 
         def send(*args: Any, **kwargs: Any) -> Coroutine[Any, Any, None]:
             kind, payload = encode(name, args, kwargs, ())
-            raw = tell_frame(kind, payload) if len(payload) <= MAX_PAYLOAD else self._large(kind, payload, 0, 0, 0)
+            raw = tell_frame(kind, payload) if type(payload) is bytes and len(payload) <= MAX_PAYLOAD else self._large(kind, payload, 0, 0, 0)
             return self._post.send(route, raw, urgent)
 
         return BoundMessage(name, call_async if entry.is_async else call, ask, tell, send)
@@ -184,20 +185,22 @@ class Endpoint:
                 raise AskCycle((*chain[chain.index(route.path) :], route.path))  # EP-2
         kind, payload = self.codec.encode_call(name, args, kwargs, chain)
         ask_id = self._next_id()
-        if len(payload) <= MAX_PAYLOAD:
+        if type(payload) is bytes and len(payload) <= MAX_PAYLOAD:
             return ask_id, until_ns, frame.ask(kind, payload, ask_id, channel.address, until_ns)
         return ask_id, until_ns, self._large(kind, payload, ask_id, channel.address, until_ns)
 
-    def _large(self, kind: int, payload: bytes, ask_id: int, reply_to: int, until_ns: int) -> bytes:
-        flags = (frame.PICKLED if kind else 0) | (frame.ASK if ask_id else 0)
-        return frame.large(flags, ask_id, reply_to, until_ns, self.bodies.put(payload))
+    def _large(self, kind: int, payload: Payload, ask_id: int, reply_to: int, until_ns: int) -> bytes:
+        flags = frame.flags_of(kind) | (frame.ASK if ask_id else 0)
+        wait_until_ns = None if current_loop() is not None else until_ns or monotonic_ns() + DEFAULT_NS
+        number = self.arena.put(pieces_of(payload), wait_until_ns)
+        return frame.large(flags, ask_id, reply_to, until_ns, number)
 
     def _unsent(self, raw: bytes) -> None:
         """Nobody will get that frame: free its body, if it has one."""
         body = frame.unpack_header(raw, 0)[-1]
         if body:
             with contextlib.suppress(SystemGone, NoSuchSystem):
-                self.bodies.free(body)
+                self.arena.free(body)
 
     def _thread_channel(self) -> ThreadChannel:
         channel: ThreadChannel | None = self._local.__dict__.get("channel")
@@ -206,7 +209,7 @@ class Endpoint:
                 channel = self._free.pop() if self._free else None
             if channel is None:
                 fd, address = self._reply_fifo(self._fifo_bytes)
-                channel = ThreadChannel(fd, address, self.codec, self.bodies.take, self.patience())
+                channel = ThreadChannel(fd, address, self.codec, self.arena.lease, self.patience())
                 self._channels.append(channel)
             self._local.channel = channel
             self._local.returned = _Returned(self._free, channel)  # goes with the thread
@@ -216,7 +219,7 @@ class Endpoint:
         channel = self._loops.get(loop)
         if channel is None:
             fd, address = self._left_behind() or self._reply_fifo(LOOP_FIFO_BYTES)
-            channel = self._loops[loop] = LoopChannel(fd, address, self.codec, self.bodies.take, loop)
+            channel = self._loops[loop] = LoopChannel(fd, address, self.codec, self.arena.lease, loop)
             self._channels.append(channel)
         return channel
 
@@ -231,7 +234,7 @@ class Endpoint:
         return None
 
     def _reply_fifo(self, nbytes: int) -> tuple[int, int]:
-        address = int(self.lines.register(OpenReplies(nbytes=nbytes)))
+        address, _ = self.lines.register(OpenReplies(nbytes=nbytes))
         return fifo.open_read(f"{self._directory}/replies/{address:016x}"), address
 
     def close(self) -> None:

@@ -29,6 +29,7 @@ from actors.interfaces import attach
 from actors.loop import Part, call_hook, part_of, run
 from actors.message import BoundMessage, MessageEntry, messages_of
 from actors.ref import Ref
+from runtime import crash
 from runtime.actorlog import logger
 from runtime.endpoint import Endpoint
 from runtime.facade import OwnSupervisor
@@ -180,18 +181,19 @@ class _Life:
     def inbox(self, kind: type[Inbox], **more: Any) -> Inbox:
         """The mailbox's receiving end, with what an earlier incarnation left."""
         endpoint = self.host.endpoint
-        replies = Replies(f"{self.launch.directory}/replies", self.page.words, endpoint.codec, endpoint.bodies.put)
+        replies = Replies(f"{self.launch.directory}/replies", self.page.words, endpoint.codec, endpoint.arena.put)
         inbox = kind(
             self.page,
             f"{self.launch.directory}/{self.launch.mailbox}",
             endpoint.codec,
             replies,
             self.table,
-            endpoint.bodies.take,
+            endpoint.arena.lease,
             self._redelivered,
             **more,
         )
         os.register_at_fork(after_in_child=inbox.disown)  # HO-2
+        crash.arm(inbox, self.host, self.launch.incarnation)
         return inbox
 
     def _part(self, actor: Actor) -> Part:

@@ -17,6 +17,7 @@ from runtime.process.zygote import joined_payload
 from runtime.supervision.spec import SupervisorSpec, WorkerSpec
 from runtime.wire.codec import Codec
 from runtime.wire.control import Protocol, Subtree, Worker
+from runtime.wire.parts import whole
 
 _keys = itertools.count(1)
 
@@ -96,7 +97,7 @@ class Packer:
         if not isinstance(actor, type):
             raise BadSpec(name, "missing_start", f"expected a subclass of Actor, got {actor!r}")
         options = checked(spec.settings, name)
-        class_part = self._codec.encode_value(actor, actor.__qualname__)[1]
+        class_part = whole(self._codec.encode_value(actor, actor.__qualname__)[1])
         constructor_part = self._codec.encode_constructor(actor, spec.args, dict(spec.kwargs))
         self.fds.append(sealed(joined_payload(class_part, constructor_part)))
         return Worker(

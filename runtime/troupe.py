@@ -186,6 +186,7 @@ class Troupe:
             worker.send_signal(signal.SIGTERM)
             self._loop.call_later(TERM_GRACE_SECONDS, self._kill_hard, worker, kill.incarnation)
         else:
+            worker.is_late = not worker.is_ready
             worker.send_signal(signal.SIGKILL)
 
     def close(self, path: str) -> None:
@@ -274,7 +275,8 @@ class Troupe:
         worker.certificate = certificate
         if worker.box is not None:
             worker.box.set_life(page.RESTARTING)
-            worker.box.bury(lambda header, _: self._died_with(header, certificate))  # TR-2
+            kept = worker.box.bury(lambda header, _: self._died_with(header, certificate))  # TR-2
+            self._vault.receiver_gone(worker.pid, kept)
         is_ignored = worker.is_ignored and kind == "normal"
         worker.gone()
         if is_ignored:
@@ -335,7 +337,7 @@ class Troupe:
     def _died_with(self, header: Header, certificate: DeathCertificate) -> None:
         if header.is_ask:
             self._callers.tell_death(header, certificate, "started")
-        self._vault.free_body(header.body)
+        self._vault.end_payload(header.body)
 
     def _left_over(self, worker: Worker, header: Header, *, started: bool) -> None:
         """A message of a mailbox that is closed: its asker is told, and it is counted and logged."""
@@ -345,7 +347,7 @@ class Troupe:
             self._callers.tell_stopped(header, "stopped for good")
         else:
             self._reporter.dead_letter(worker.path)
-        self._vault.free_body(header.body)
+        self._vault.end_payload(header.body)
 
     def _sweep_soon(self) -> None:
         if self._sweep is None:

@@ -1,14 +1,17 @@
-"""The vault: memory without a name that the supervisor holds for others: large bodies, and definitions.
+"""The vault: memory without a name that the supervisor holds for others: slabs for large payloads, and definitions.
 
-VA-1  What is stored outlives who stored it; a body goes when its message is ended, a definition with the system.
-VA-2  All bodies together stay within an allowance; over it a sender is refused, and everything else lives.
+VA-1  What is stored outlives who stored it; a slab goes when its owner is gone and its message ended, a definition
+      with the system.
+VA-2  All slabs together stay within an allowance; over it a sender is refused, and everything else lives.
 """
 
 import itertools
 import os
+from dataclasses import dataclass
 
 from actors.errors import OutOfMemory
 from runtime.memory.seal import allocated
+from runtime.memory.slab import FILLING, FREE, HELD, set_free, state_of
 
 
 def machine_memory() -> int:
@@ -16,47 +19,87 @@ def machine_memory() -> int:
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
+@dataclass(slots=True)
+class _Held:
+    fd: int
+    nbytes: int
+    owner: int  # of the session it was made for; 0 once that is gone
+
+
 class Vault:
     """Memfds by number. Owns them all."""
 
     def __init__(self, allowance: int | None = None) -> None:
-        """Hold bodies of at most allowance bytes together; None: half of the machine's memory."""
+        """Hold slabs of at most allowance bytes together; None: half of the machine's memory."""
         self._allowance = machine_memory() // 2 if allowance is None else allowance
         self._used = 0
-        self._bodies: dict[int, tuple[int, int]] = {}
+        self._slabs: dict[int, _Held] = {}
         self._definitions: dict[int, int] = {}
         self._keys: dict[str, int] = {}
         self._numbers = itertools.count(1)
 
-    def make_body(self, nbytes: int) -> tuple[int, int]:
-        """Memory for a body: its number and its descriptor (the vault's).
+    def make_slab(self, nbytes: int, owner: int) -> tuple[int, int]:
+        """Memory for large payloads of one sender: its number and its descriptor (the vault's).
 
         Raises:
             OutOfMemory: the allowance, or the machine, does not hold it.
         """
+        if nbytes > self._allowance - self._used:
+            self._reclaim()
         left = self._allowance - self._used
         if nbytes > left:
             raise OutOfMemory(nbytes, left, "the system's allowance for large payloads is used up")
         try:
-            fd = allocated("understudy-body", nbytes)
+            fd = allocated("understudy-slab", nbytes)
         except OSError as exc:
             raise OutOfMemory(nbytes, left, os.strerror(exc.errno or 0)) from exc
         number = next(self._numbers)
-        self._bodies[number] = (fd, nbytes)
+        self._slabs[number] = _Held(fd, nbytes, owner)
         self._used += nbytes
         return number, fd
 
-    def body(self, number: int) -> int | None:
-        """The descriptor of a body; None when it was freed."""
-        held = self._bodies.get(number)
-        return None if held is None else held[0]
+    def slab(self, number: int) -> int | None:
+        """The descriptor of a slab; None when it is gone."""
+        held = self._slabs.get(number)
+        return None if held is None else held.fd
 
-    def free_body(self, number: int) -> None:
-        """Its message is ended; freeing twice is no error."""
-        held = self._bodies.pop(number, None)
+    def end_payload(self, number: int) -> None:
+        """The message of that slab is ended: the slab is free. 0 and what is gone are no error."""
+        held = self._slabs.get(number)
         if held is not None:
-            os.close(held[0])
-            self._used -= held[1]
+            set_free(held.fd)
+            if not held.owner:
+                self._drop(number)
+
+    def drop_slab(self, number: int, owner: int) -> None:
+        """Its owner has no use for it any more."""
+        held = self._slabs.get(number)
+        if held is not None and held.owner == owner:
+            self._drop(number)
+
+    def owner_gone(self, owner: int) -> None:
+        """A sender is gone: what was not sent goes with it, the rest when its message has ended (VA-1)."""
+        for held in self._slabs.values():
+            if held.owner == owner:
+                held.owner = 0
+        self._reclaim()
+
+    def receiver_gone(self, pid: int, kept: set[int]) -> None:
+        """A receiver died: what it held is free, but for messages that will be run again."""
+        for number, held in self._slabs.items():
+            if number not in kept and state_of(held.fd) == (HELD, pid):
+                set_free(held.fd)
+        self._reclaim()
+
+    def _reclaim(self) -> None:
+        for number, held in list(self._slabs.items()):
+            if not held.owner and state_of(held.fd)[0] in (FREE, FILLING):
+                self._drop(number)
+
+    def _drop(self, number: int) -> None:
+        held = self._slabs.pop(number)
+        os.close(held.fd)
+        self._used -= held.nbytes
 
     def define(self, key: str, fd: int) -> int:
         """Keep a definition (a descriptor of its own) under its key; of a known key, the number it has."""
@@ -71,5 +114,5 @@ class Vault:
         return self._definitions.get(number)
 
     def used(self) -> int:
-        """Bytes of all bodies together."""
+        """Bytes of all slabs together."""
         return self._used

@@ -57,6 +57,6 @@ class Watches:
             if certificate is not None:
                 plain = msgspec.msgpack.encode(certificate.trimmed(nbytes).to_dict())
             kind, payload = self._codec.encode_call(ON_DOWN, (path, reason[:200], plain), {}, ())
-            if len(payload) <= frame.MAX_PAYLOAD:
+            if isinstance(payload, bytes) and len(payload) <= frame.MAX_PAYLOAD:
                 worker.box.deliver(frame.tell(kind, payload))
                 return

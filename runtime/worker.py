@@ -27,6 +27,7 @@ class Worker:
         is_ignored: it said that it need not run.
         is_asked: it was asked to stop.
         is_doomed: it is to be killed as soon as its pid is known.
+        is_late: it was killed because it was not ready in time.
         certificate: of its last death.
     """
 
@@ -42,6 +43,7 @@ class Worker:
     is_ignored: bool = False
     is_asked: bool = False
     is_doomed: bool = False
+    is_late: bool = False
     certificate: DeathCertificate | None = None
 
     def send_signal(self, number: int) -> None:
@@ -58,7 +60,7 @@ class Worker:
             os.close(self.pidfd)
         self.pidfd = -1
         self.pid = 0
-        self.is_ready = self.is_ignored = self.is_asked = self.is_doomed = False
+        self.is_ready = self.is_ignored = self.is_asked = self.is_doomed = self.is_late = False
 
 
 def certify(worker: Worker, ended: process_exit.Exit, now_ns: int) -> DeathCertificate:
@@ -67,13 +69,14 @@ def certify(worker: Worker, ended: process_exit.Exit, now_ns: int) -> DeathCerti
     if worker.is_asked:
         phase = "stop"
     words = worker.box.page.last_words() if worker.box is not None else ""
+    cause = "signal" if ended.signal else ("exception" if words else "exit")
     is_native = bool(ended.signal)
     return DeathCertificate(
         actor=worker.path,
         incarnation=worker.incarnation,
         pid=worker.pid,
         phase=phase,
-        cause="signal" if ended.signal else ("exception" if words else "exit"),
+        cause="start timeout" if worker.is_late and ended.signal else cause,
         exit_code=ended.code,
         signal=ended.signal,
         traceback="" if is_native else words,

@@ -1,7 +1,7 @@
 """Who is told when an actor of the Stage dies or stops.
 
 WA-1  A watch stays until it is undone or the watcher's incarnation ends.
-WA-2  It fires for every death of the name and once more when the name stops for good; at once for one that is not there.
+WA-2  It fires for every death of the name, and once more when the name stops for good; at once if nobody is there.
 """
 
 from collections.abc import Callable

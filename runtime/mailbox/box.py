@@ -92,14 +92,18 @@ class Box:
         headers = walk(area, at, len(area)) if 0 <= at < len(area) else []
         return headers[0] if headers and is_started(headers[0]) else None
 
-    def bury(self, ended: Ended) -> None:
-        """After a death: end what had been started and may not be run again (BX-2)."""
+    def bury(self, ended: Ended) -> set[int]:
+        """After a death: end what had been started and may not be run again (BX-2); the slabs of what may."""
+        kept: set[int] = set()
         for area in (self.page.urgent_journal, self.page.journal):
             for header in unfinished(area):
                 if is_started(header) and header.state > header.retry:
                     ended(header, True)
                     mark_done(area, header)
+                else:
+                    kept.add(header.body)
         self.words[page.IN_HAND] = 0
+        return kept
 
     def close(self, ended: Ended) -> None:
         """End the mailbox (BX-3); every message left in it is handed to ended()."""

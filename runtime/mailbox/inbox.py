@@ -51,11 +51,12 @@ from runtime.wire.frame import (
     MAX_ATTEMPTS,
     OVERHEAD,
     PAYLOAD_AT,
-    PICKLED,
     RETRY_AT,
     STATE_AT,
     TRAILER,
     is_whole,
+    kind_of,
+    next_whole,
     unpack_header,
 )
 
@@ -98,7 +99,7 @@ class Inbox(ABC):
         codec: Codec,
         replies: Replies,
         table: dict[str, tuple[int, int]],
-        body: Callable[[int], bytes],
+        lease: Callable[[int], memoryview],
         redelivered: Callable[[bool], None],
     ) -> None:
         """Open both lanes below directory and take over what an earlier incarnation left.
@@ -109,7 +110,7 @@ class Inbox(ABC):
             codec: to decode payloads with.
             replies: where answers go.
             table: message name → (index + 1, retry).
-            body: takes a large body by its number and frees it.
+            lease: a view of a large payload by its slab's number.
             redelivered: told whether the message in hand was begun before.
         """
         self._page: Any = page
@@ -117,7 +118,8 @@ class Inbox(ABC):
         self._codec: Any = codec
         self._replies: Any = replies
         self._table = table
-        self._body = body
+        self._lease = lease
+        self._leases: dict[tuple[Lane, int], memoryview] = {}
         self._redelivered = redelivered
         self._was_redelivered = False
         self._main = Lane(f"{directory}/mailbox", page.journal, 0)
@@ -161,6 +163,7 @@ class Inbox(ABC):
         words[IN_HAND] = at + 1
         try:
             chain, name, *args = unpack_plain(view[at + PAYLOAD_AT : at + length - TRAILER])
+            chain = tuple(chain) if chain else ()
             view[at + INDEX_AT], retry = self._table[name]
         except (DecodeError, KeyError, ValueError, TypeError):  # not ours, or not a message of this actor
             lane.at = at
@@ -172,7 +175,7 @@ class Inbox(ABC):
             if deadline_ns and now > deadline_ns:
                 self._expired(lane, at, 0)
                 return self._take_from(lane)
-            ambient.set((deadline_ns, tuple(chain) if chain else ()))
+            ambient.set((deadline_ns, chain))
         elif ambient.get() is not NOTHING:
             ambient.set(NOTHING)
         lane.in_hand += 1
@@ -206,7 +209,7 @@ class Inbox(ABC):
             view = lane.view
             length, state, flags, _, _, ask_id, reply_to, deadline_ns, body = unpack_header(view, at)
             if not is_whole(view, at, length, lane.extent):
-                lane.at = lane.extent  # a foreign writer's: nothing behind it can be trusted
+                lane.at = next_whole(view, at + 1, lane.extent)  # a foreign writer's
                 words[FAILED] += 1
                 continue
             lane.at = at + length
@@ -231,13 +234,16 @@ class Inbox(ABC):
         lane, at, _, _ = token
         view = lane.view
         try:
-            payload = self._body(body) if flags & LARGE else view[at + PAYLOAD_AT : at + length - TRAILER]
-            name, args, kwargs, chain = self._codec.decode_call(1 if flags & PICKLED else 0, payload)
-        except ActorError as error:  # Undecodable; or its body is gone
+            payload = self._lease(body) if flags & LARGE else view[at + PAYLOAD_AT : at + length - TRAILER]
+            name, args, kwargs, chain = self._codec.decode_call(kind_of(flags), payload)
+            row = self._table.get(name, (0, 0))
+            ambient.set((deadline_ns, tuple(chain)) if flags & ASK else NOTHING)
+        except (ActorError, TypeError) as error:  # Undecodable; its body is gone; a foreign writer's idea of a call
             self.fail(token, error)
             return None
-        ambient.set((deadline_ns, tuple(chain)) if flags & ASK else NOTHING)
-        view[at + INDEX_AT], view[at + RETRY_AT] = self._table.get(name, (0, 0))
+        view[at + INDEX_AT], view[at + RETRY_AT] = row
+        if body and row[1]:
+            self._leases[lane, at] = payload  # it may be run again: its slab is not given back before it is done
         return token, name, args, kwargs
 
     def _expired(self, lane: Lane, at: int, body: int) -> None:
@@ -245,7 +251,7 @@ class Inbox(ABC):
         lane.view[at + STATE_AT] = DONE
         self._words[EXPIRED] += 1
         if body:
-            self._body(body)
+            self._lease(body)
 
     def _refill(self, lane: Lane) -> bool:
         if lane.in_hand:  # concurrent messages of this journal are still being handled
@@ -267,6 +273,8 @@ class Inbox(ABC):
         if ask_id:
             self._replies.answer(reply_to, ask_id, name, value)
         lane.view[at + STATE_AT] = DONE
+        if self._leases:
+            self._leases.pop((lane, at), None)
         lane.in_hand -= 1
         self._handled = handled = self._handled + 1
         self._words[HANDLED] = handled
@@ -277,6 +285,8 @@ class Inbox(ABC):
         if ask_id:
             self._replies.send(reply_to, ask_id, ERROR, self._codec.encode_error(error))
         lane.view[at + STATE_AT] = DONE
+        if self._leases:
+            self._leases.pop((lane, at), None)
         lane.in_hand -= 1
         self._words[FAILED] += 1
         return bool(ask_id)

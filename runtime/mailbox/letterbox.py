@@ -10,7 +10,7 @@ from time import monotonic_ns
 
 from actors.errors import Delivered
 from runtime.mailbox import fifo
-from runtime.mailbox.page import CLOSED, EXTENT, IN_HAND, LIFE, READY, ATTENTION, Page
+from runtime.mailbox.page import ATTENTION, CLOSED, EXTENT, IN_HAND, LIFE, READY, Page
 from runtime.wire.frame import DONE, QUEUED, walk
 
 _write = os.write

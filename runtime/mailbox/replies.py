@@ -8,13 +8,14 @@ RE-2  A caller that is gone (no FIFO, no reader) is dropped and counted.
 import errno
 import os
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from actors.errors import Unencodable
 from runtime.mailbox import fifo
 from runtime.mailbox.page import DROPPED
 from runtime.wire.codec import Codec
-from runtime.wire.frame import ERROR, LARGE, MAX_REPLY, PICKLED, reply
+from runtime.wire.frame import ERROR, LARGE, MAX_REPLY, flags_of, reply
+from runtime.wire.parts import Buffer, Payload, pieces_of
 
 PENDING_BYTES = 1 << 20
 _OPEN_FIFOS = 256
@@ -23,21 +24,23 @@ _OPEN_FIFOS = 256
 class Replies:
     """All callers an actor has answered lately. Owns their FIFOs' write ends."""
 
-    __slots__ = ("_body", "_codec", "_directory", "_fds", "_pending", "_words")
+    __slots__ = ("_codec", "_directory", "_fds", "_pending", "_store", "_words")
 
-    def __init__(self, directory: str, words: memoryview, codec: Codec, body: Callable[[bytes], int]) -> None:
+    def __init__(
+        self, directory: str, words: memoryview, codec: Codec, store: Callable[[Sequence[Buffer]], int]
+    ) -> None:
         """Answer callers whose FIFOs are in directory.
 
         Args:
             directory: of the reply FIFOs.
             words: of the actor's page; DROPPED counts.
             codec: to encode values with.
-            body: makes a large body and returns its number.
+            store: puts a large payload into a slab and returns its number.
         """
         self._directory = directory
         self._words = words
         self._codec = codec
-        self._body = body
+        self._store = store
         self._fds: OrderedDict[int, int] = OrderedDict()
         self._pending: dict[int, deque[bytes]] = {}
 
@@ -49,14 +52,14 @@ class Replies:
             error = Unencodable(f"reply of {name}(){exc.where.removeprefix(name)}", exc.got)
             self.send(address, ask_id, ERROR, self._codec.encode_error(error))
         else:
-            self.send(address, ask_id, PICKLED if kind else 0, payload)
+            self.send(address, ask_id, flags_of(kind), payload)
 
-    def send(self, address: int, ask_id: int, flags: int, payload: bytes) -> None:
+    def send(self, address: int, ask_id: int, flags: int, payload: Payload) -> None:
         """Send a reply frame; RE-1 and RE-2 apply."""
-        if len(payload) > MAX_REPLY:
-            flags |= LARGE
-            payload = self._body(payload).to_bytes(8, "little")
-        raw = reply(flags, ask_id, payload)
+        if type(payload) is bytes and len(payload) <= MAX_REPLY:
+            raw = reply(flags, ask_id, payload)
+        else:
+            raw = reply(flags | LARGE, ask_id, self._store(pieces_of(payload)).to_bytes(8, "little"))
         fd = self._fds.get(address)
         if fd is None:
             fd = self._open(address)

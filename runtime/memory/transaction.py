@@ -82,6 +82,8 @@ class Shared:
                 self.slots.set_writer(Writer(0, 0))
         except Recursion:  # closed inside a transaction: the lock is ours as it is
             self.slots.set_writer(Writer(0, 0))
+        except Lost:  # nobody can write any more
+            return
         finally:
             hold.give()
 

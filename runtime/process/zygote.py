@@ -246,7 +246,7 @@ def constructor_part(payload_fd: int) -> bytes:
     return os.pread(payload_fd, os.fstat(payload_fd).st_size - skip, skip)
 
 
-def joined_payload(class_part: bytes, constructor_part: bytes) -> bytes:
+def joined_payload(class_part: bytes | memoryview, constructor_part: bytes) -> bytes:
     """A payload of both parts."""
     return len(class_part).to_bytes(4, "little") + class_part + constructor_part
 

@@ -2,6 +2,7 @@
 
     PLAIN     msgpack: what is flat and of the commonest types (int of 64 bits, str, bytes, float, bool, None)
     PICKLED   pickle protocol 5, by name or by value (codec_pickler); exceptions are data around one (codec_error)
+    BUFFERED  a pickle and, apart from it, the large buffers it refers to (runtime.wire.parts)
 
 The kind is one flag of the frame. Pickles are exchanged between processes of one uid only (the FIFOs are 0600 in a
 directory that is 0700); what comes from a socket never gets here.
@@ -29,9 +30,11 @@ from actors.errors import Undecodable, Unencodable
 from runtime.wire import codec_culprit, codec_error
 from runtime.wire.codec_pickler import NUMBERED, NamePickler, Names, ValuePickler, definition, is_importable
 from runtime.wire.definitions import Catalogue, Definitions, StoreFailed
+from runtime.wire.parts import Buffer, Payload, joined, split, whole
 
 PLAIN = 0
 PICKLED = 1
+BUFFERED = 2
 
 _PLAIN_TYPES = frozenset({int, str, bytes, float, bool, type(None)})
 _MOST_KEPT_BYTES = 64 * 1024  # a pickler that made more than that is not kept: its memo has grown with it
@@ -40,8 +43,6 @@ _MOST_KEPT_BYTES = 64 * 1024  # a pickler that made more than that is not kept: 
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder().decode
 unpack_plain = msgspec.msgpack.Decoder(list[Any]).decode  # a plain call: [chain or nothing, name, *arguments]
-
-Payload = bytes | memoryview
 
 
 class Codec:
@@ -63,7 +64,7 @@ class Codec:
 
     def encode_call(
         self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], chain: tuple[str, ...]
-    ) -> tuple[int, bytes]:
+    ) -> tuple[int, Payload]:
         """Encode a message.
 
         Args:
@@ -83,7 +84,7 @@ class Codec:
                 except (OverflowError, ValueError):  # an int beyond 64 bits, a lone surrogate: pickle has them
                     pass
         try:
-            return PICKLED, self._dumps((name, args, kwargs, chain))
+            return self._dumps_apart((name, args, kwargs, chain))
         except Exception as exc:  # whatever a user's __reduce__ or __getstate__ raises, here and below
             raise self._refused(exc, f"{name}()", _arguments(name, args, kwargs)) from exc
 
@@ -95,14 +96,14 @@ class Codec:
         """
         try:
             if kind == PLAIN:
-                call = unpack_plain(payload)
+                call = unpack_plain(whole(payload))
                 return call[1], call[2:], {}, call[0] or ()
-            name, args, kwargs, chain = self._loads(payload)
+            name, args, kwargs, chain = self._loads_any(kind, payload)
             return name, args, kwargs, chain
         except Exception as exc:
             raise _undecodable("message", exc) from exc
 
-    def encode_value(self, value: object, where: str) -> tuple[int, bytes]:
+    def encode_value(self, value: object, where: str) -> tuple[int, Payload]:
         """Encode one value, such as a reply.
 
         Args:
@@ -118,7 +119,7 @@ class Codec:
             except (OverflowError, ValueError):  # as in encode_call
                 pass
         try:
-            return PICKLED, self._dumps(value)
+            return self._dumps_apart(value)
         except Exception as exc:
             raise self._refused(exc, where, [(where, value)]) from exc
 
@@ -129,7 +130,7 @@ class Codec:
             Undecodable: with the error that it was as its cause.
         """
         try:
-            return _unpack(payload) if kind == PLAIN else self._loads(payload)
+            return _unpack(whole(payload)) if kind == PLAIN else self._loads_any(kind, payload)
         except Exception as exc:
             raise _undecodable("value", exc) from exc
 
@@ -144,7 +145,7 @@ class Codec:
             Undecodable: the payload is no exception.
         """
         try:
-            return codec_error.decode(payload, self._loads)
+            return codec_error.decode(whole(payload), self._loads)
         except Exception as exc:
             raise _undecodable("failure", exc) from exc
 
@@ -167,28 +168,40 @@ class Codec:
             Undecodable: with the error that it was as its cause.
         """
         try:
-            actor, args, kwargs = self._loads(payload)
+            actor, args, kwargs = self._loads(whole(payload))
         except Exception as exc:
             raise _undecodable("constructor call", exc) from exc
         return actor, args, kwargs
 
-    def _dumps(self, value: object) -> bytes:
+    def _dumps_apart(self, value: object) -> tuple[int, Payload]:
+        apart: list[memoryview] = []
+        pickled = self._dumps(value, apart)
+        return (BUFFERED, joined(pickled, apart)) if apart else (PICKLED, pickled)
+
+    def _loads_any(self, kind: int, payload: Payload) -> Any:
+        if kind == PICKLED:
+            return self._loads(whole(payload))
+        return self._loads(*split(payload))
+
+    def _dumps(self, value: object, apart: list[memoryview] | None = None) -> bytes:
         try:
             pickler = self._picklers.pop()
         except IndexError:
             pickler = NamePickler(self._names, self._catalogue)
         try:
-            pickled = pickler.dumps(value)
+            pickled = pickler.dumps(value, apart)
         except Exception:  # GoesByValue, a local class; what cannot be pickled at all fails again, and that counts
-            return ValuePickler(self._names, self._catalogue).dumps(value)
+            if apart:
+                apart.clear()
+            return ValuePickler(self._names, self._catalogue).dumps(value, apart)
         if len(pickled) < _MOST_KEPT_BYTES:
             self._picklers.append(pickler)
         return pickled
 
-    def _loads(self, payload: Payload) -> Any:
+    def _loads(self, payload: Buffer, buffers: Sequence[memoryview] = ()) -> Any:
         if payload[0] == NUMBERED[0]:
-            return _NumberedUnpickler(io.BytesIO(memoryview(payload)[1:]), self._class_of).load()
-        return pickle.loads(payload)
+            return _NumberedUnpickler(io.BytesIO(memoryview(payload)[1:]), self._class_of, buffers).load()
+        return pickle.loads(payload, buffers=buffers)
 
     def _class_of(self, number: int) -> type:
         if self._catalogue is None:
@@ -216,8 +229,8 @@ class Codec:
 class _NumberedUnpickler(pickle.Unpickler):
     """Unpickles what a pickler wrote behind NUMBERED."""
 
-    def __init__(self, file: io.BytesIO, class_of: Callable[[int], type]) -> None:
-        super().__init__(file)
+    def __init__(self, file: io.BytesIO, class_of: Callable[[int], type], buffers: Sequence[memoryview]) -> None:
+        super().__init__(file, buffers=buffers)
         self._class_of = class_of
 
     def find_class(self, module: str, name: str) -> Any:

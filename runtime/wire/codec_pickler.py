@@ -10,6 +10,8 @@ PK-1  Plain pickle would send a class of `__main__` by name and fail in the rece
 PK-2  A class that goes by value carries a key, cloudpickle's tracker id. A process that has the class of that key
       uses it and leaves it as it is: an arriving definition never changes a class that is in use.
 PK-3  Nothing is turned into something else on the way: a memoryview stays one, an open file is refused.
+PK-4  Buffers of OUT_OF_BAND_BYTES and more (numpy arrays, what pickles out of band) stay where they are, to be copied
+      once, into shared memory.
 """
 
 import copyreg
@@ -19,7 +21,7 @@ import sys
 import typing
 import weakref
 from collections.abc import Callable
-from pickle import Pickler, PicklingError
+from pickle import PickleBuffer, Pickler, PicklingError
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -29,6 +31,7 @@ from cloudpickle import cloudpickle as machinery
 from runtime.wire.definitions import Catalogue
 
 PROTOCOL = 5
+OUT_OF_BAND_BYTES = 4096  # a frame's size: a payload with one of these goes through shared memory anyway
 NUMBERED = b"\x01"  # leads a pickle that refers to definitions; a pickle without it starts with \x80 (PROTO)
 
 _NAMELESS = frozenset({"__main__", "__mp_main__"})  # a module of its own in every process
@@ -97,22 +100,29 @@ class NamePickler(Pickler):
 
     def __init__(self, names: Names, catalogue: Catalogue | None) -> None:
         self._pieces = _Pieces()
-        super().__init__(self._pieces, PROTOCOL)
+        self._apart: list[memoryview] | None = None
+        super().__init__(self._pieces, PROTOCOL, buffer_callback=self._keep_in_band)
         self._names = names
         self._catalogue = catalogue
         self._is_numbered = False
 
-    def dumps(self, value: object) -> bytes:
+    def dumps(self, value: object, apart: list[memoryview] | None = None) -> bytes:
         """The pickle of a value; the pickler is as new afterwards. After an exception it is of no more use.
 
+        Args:
+            apart: large buffers are put there instead of into the pickle (PK-4).
         Raises:
             GoesByValue: it takes a ValuePickler.
         """
         self._is_numbered = False
+        self._apart = apart
         self.dump(value)
         pickled = self._pieces.take()
         self.clear_memo()
         return NUMBERED + pickled if self._is_numbered else pickled
+
+    def _keep_in_band(self, buffer: PickleBuffer) -> bool:
+        return keep_in_band(buffer, self._apart)
 
     def reducer_override(self, obj: Any) -> Any:
         """Called by the C pickler for each object that is not of a builtin data type."""
@@ -139,16 +149,21 @@ class ValuePickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle ha
 
     def __init__(self, names: Names, catalogue: Catalogue | None = None) -> None:
         self._pieces = _Pieces()
-        super().__init__(self._pieces, PROTOCOL)
+        self._apart: list[memoryview] | None = None
+        super().__init__(self._pieces, PROTOCOL, buffer_callback=self._keep_in_band)
         self._names = names
         self._catalogue = catalogue
         self._is_numbered = False
 
-    def dumps(self, value: object) -> bytes:
-        """The pickle of a value."""
+    def dumps(self, value: object, apart: list[memoryview] | None = None) -> bytes:
+        """The pickle of a value; as of NamePickler."""
+        self._apart = apart
         Pickler.dump(self, value)  # cloudpickle's dump turns a RecursionError into another error
         pickled = self._pieces.take()
         return NUMBERED + pickled if self._is_numbered else pickled
+
+    def _keep_in_band(self, buffer: PickleBuffer) -> bool:
+        return keep_in_band(buffer, self._apart)
 
     def reducer_override(self, obj: Any) -> Any:
         """Called by the C pickler for each object that is not of a builtin data type."""
@@ -178,6 +193,17 @@ class ValuePickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle ha
                 self._is_numbered = True
                 return definition, (number,)
         return (*reduced[:-1], fill_class)
+
+
+def keep_in_band(buffer: PickleBuffer, apart: list[memoryview] | None) -> bool:
+    """Whether a buffer goes into the pickle; else it was put apart."""
+    if apart is None:
+        return True
+    raw = buffer.raw()
+    if raw.nbytes < OUT_OF_BAND_BYTES:
+        return True
+    apart.append(raw)
+    return False
 
 
 def fill_class(cls: type, state: Any) -> None:

@@ -155,20 +155,20 @@ class Watch(_Request, frozen=True, tag="watch"):
     on: bool
 
 
-class MakeBody(_Request, frozen=True, tag="body"):
-    """Memory for a large body, of the whole system's allowance. Answer: number + memfd."""
+class MakeSlab(_Request, frozen=True, tag="slab"):
+    """Memory for large payloads, of the whole system's allowance; kept for this session. Answer: number + memfd."""
 
     nbytes: int
 
 
-class OpenBody(_Request, frozen=True, tag="open-body"):
-    """The memory of a large body. Answer: memfd."""
+class OpenSlab(_Request, frozen=True, tag="open-slab"):
+    """The memory of a large payload. Answer: memfd, or none when its message has ended."""
 
     number: int
 
 
-class FreeBody(_Request, frozen=True, tag="free-body"):
-    """Its message is ended."""
+class FreeSlab(_Request, frozen=True, tag="free-slab"):
+    """Its owner has no use for it any more."""
 
     number: int
 
@@ -200,9 +200,9 @@ Request = (
     | Wait
     | KillAll
     | Watch
-    | MakeBody
-    | OpenBody
-    | FreeBody
+    | MakeSlab
+    | OpenSlab
+    | FreeSlab
     | Define
     | Definition
 )

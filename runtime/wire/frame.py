@@ -4,13 +4,13 @@ A message frame (little-endian, no padding; every field is at a fixed offset, so
 
     0   u32  length of the whole frame, header and trailer included
     4   u8   state: 0 queued, k started for the k-th time, DONE, ANSWERED          written by the receiver
-    5   u8   flags: ASK, PICKLED, LARGE
+    5   u8   flags: ASK, PICKLED, BUFFERED, LARGE
     6   u8   retry: how often a started message may be run again                   written by the receiver
     7   u8   index + 1 of the message in the actor's table, 0 before it is known   written by the receiver
     8   u64  ask id, 0 for a tell
     16  u64  reply address (number of a reply FIFO), 0 for a tell
     24  u64  deadline, CLOCK_MONOTONIC in ns, 0 for none
-    32  u64  number of the large body, 0 for none
+    32  u64  number of the slab of a large payload, 0 for none
     40  …    payload
     -4  u32  length again
 
@@ -32,7 +32,8 @@ ANSWERED = 255
 
 ASK = 1
 PICKLED = 2  # the payload is a pickle, else msgpack
-LARGE = 4  # the payload is in the body, not in the frame
+LARGE = 4  # the payload is in a slab, not in the frame
+BUFFERED = 64  # the payload is a pickle and its buffers
 
 ERROR = 8  # reply: the payload is an encoded exception
 DEATH = 16  # reply: the payload is a death certificate (msgpack), answered by the supervisor
@@ -59,6 +60,16 @@ _TELL_PICKLED = HEADER.pack(0, 0, PICKLED, 0, 0, 0, 0, 0, 0)[4:]
 
 unpack_header = HEADER.unpack_from
 unpack_reply = REPLY.unpack_from
+
+
+def flags_of(kind: int) -> int:
+    """The flags that say what kind of payload it is (the codec's 0 plain, 1 pickled, 2 buffered)."""
+    return (0, PICKLED, BUFFERED)[kind]
+
+
+def kind_of(flags: int) -> int:
+    """The codec's kind of a frame's payload."""
+    return 2 if flags & BUFFERED else 1 if flags & PICKLED else 0
 
 
 def tell(kind: int, payload: bytes) -> bytes:
@@ -107,17 +118,28 @@ class Header:
 
 
 def walk(view: memoryview, start: int, end: int) -> list[Header]:
-    """The headers of the whole frames from start on, up to the first that is none (FR-2) or to end."""
+    """The headers of the whole frames from start on, up to a length of 0 or to end; what is no frame is skipped."""
     headers: list[Header] = []
     offset = start
     while offset + OVERHEAD <= end:
         fields = unpack_header(view, offset)
         length: int = fields[0]
-        if not is_whole(view, offset, length, end):
+        if not length:
             break
-        headers.append(Header(offset, *fields))
-        offset += length
+        if is_whole(view, offset, length, end):
+            headers.append(Header(offset, *fields))
+            offset += length
+        else:
+            offset = next_whole(view, offset + 1, end)
     return headers
+
+
+def next_whole(view: memoryview, start: int, end: int) -> int:
+    """Where the next whole frame begins, behind what a foreign writer left; end when there is none."""
+    for offset in range(start, end - OVERHEAD + 1):
+        if is_whole(view, offset, LENGTH.unpack_from(view, offset)[0], end):
+            return offset
+    return end
 
 
 def is_whole(view: memoryview, offset: int, length: int, end: int) -> bool:

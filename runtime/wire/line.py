@@ -40,13 +40,13 @@ class Lines:
             self._session = session
         return welcome, board
 
-    def register(self, message: Any) -> Any:
-        """Send a request whose effect lasts as long as this process is attached; returns the answer's value."""
+    def register(self, message: Any) -> tuple[Any, list[int]]:
+        """Send a request whose effect lasts as long as this process is attached; returns as `request` does."""
         with self._lock:
             if self._session is None:
                 self._session, _, board = self._connect()
                 os.close(board)
-            return self._exchange(self._session, message, None)[0]
+            return self._exchange(self._session, message, None)
 
     def request(
         self, message: Any, fds: list[int] | None = None, *, timeout: float | None = None

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import contextlib
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ import pytest
 
 from actors import Actor, Child, message, name_of
 from runtime import Supervisor
+from runtime.memory import slab
 
 Start = Callable[..., Any]
 
@@ -44,8 +46,8 @@ def starting(supervisor: Supervisor) -> Iterator[Start]:
         yield start
     finally:
         for path in reversed(started):
-            supervisor.stop(path)
             if any(status.path == path for status in supervisor.children()):
+                supervisor.stop(path)
                 supervisor.delete(path)
 
 
@@ -61,8 +63,15 @@ def descriptors_of(pid: int) -> list[str]:
 
 
 def bodies_of(supervisor: Supervisor) -> int:
-    """How many large bodies the supervisor holds."""
-    return sum("understudy-body" in target for target in descriptors_of(supervisor.pid))
+    """How many large payloads the supervisor holds for messages that have not ended: slabs that are not free."""
+    count = 0
+    for entry in Path(f"/proc/{supervisor.pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            if "understudy-slab" in os.readlink(entry):
+                fd = os.open(entry, os.O_RDONLY)
+                count += slab.state_of(fd)[0] != slab.FREE
+                os.close(fd)
+    return count
 
 
 class Stopped:

@@ -27,10 +27,8 @@ class Counter(Actor):
     @message(retry="often")  # E: mypy[call-overload,untyped-decorator] pyright[reportArgumentType]
     def often(self) -> None: ...
 
-    @message(
-        again=3
-    )  # E: mypy[call-overload,untyped-decorator] pyright[reportCallIssue,reportUntypedFunctionDecorator]
-    def again(self) -> None: ...
+
+message(by=3)  # E: mypy[call-overload] pyright[reportCallIssue]
 
 
 def construct(supervisor: Supervisor) -> None:

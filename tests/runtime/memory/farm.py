@@ -86,7 +86,7 @@ def main(fd: int, layout: type[Layout]) -> None:
 def warm_up() -> None:
     """Import numpy before the forks, once."""
     with contextlib.suppress(ImportError):
-        import numpy as _  # noqa: F401
+        import numpy as np  # noqa: F401
 
 
 def say(number: int) -> None:
@@ -127,6 +127,20 @@ def die_recovering(region: Region) -> None:
     outcome = ctypes.CDLL(None).pthread_mutex_lock(lock.mutex)
     say(os.getpid() if outcome else -1)
     end()
+
+
+def die_locked(region: Region) -> None:
+    Hold(region._open().lock).take(2.0)
+    say(os.getpid())
+    end()
+
+
+def spoil(region: Region) -> None:
+    """Unlocks what a dead owner left as it is: what must never be done."""
+    libc, mutex = ctypes.CDLL(None), region._open().lock.mutex
+    libc.pthread_mutex_lock(mutex)
+    libc.pthread_mutex_unlock(mutex)
+    say(os.getpid())
 
 
 def add(region: Region) -> None:
@@ -174,6 +188,8 @@ ROLES = {
     "hold": hold,
     "die": die,
     "die recovering": die_recovering,
+    "die locked": die_locked,
+    "spoil": spoil,
     "add": add,
     "commit": commit,
     "write and stay": write_and_stay,

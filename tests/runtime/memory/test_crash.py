@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from actors.errors import RegionBusy, SecondWriter
+from actors.errors import RegionBusy, RegionDamaged, SecondWriter
 from tests.runtime.memory.farm import Large, Small
 
 pytestmark = pytest.mark.process
@@ -83,6 +83,20 @@ def test_a_recovering_owner_that_dies_too_is_recovered(make, farm, role):
     with transaction as view:
         assert view.n == 5
     assert transaction.owner_died
+
+
+def test_a_lock_that_is_lost_is_reported_and_reading_goes_on(make, farm):
+    region, farmed = make(writers="one"), farm()
+    region.update(lambda view: setattr(view, "n", 5))
+    farmed.fork("die locked")
+    farmed.reap()
+    farmed.fork("spoil")
+    farmed.reap()
+
+    with pytest.raises(RegionDamaged, match="its lock is lost: ENOTRECOVERABLE"):
+        region.update(lambda view: None)
+    assert region.read().n == 5
+    region.close()
 
 
 def test_a_stopped_holder_is_named_at_the_deadline(make, farm):

@@ -34,6 +34,10 @@ ARGUMENTS: dict[type[ActorError], tuple[object, ...]] = {
     errors.RemoteError: ("shop.NoTea", "none left", (1, "tea"), ("a note",), "Traceback …"),
     errors.AlreadyRunning: ("shop", 4711),
     errors.NoSuchSystem: ("shop", "no lock"),
+    errors.OutOfMemory: (4096, 100, "no room"),
+    errors.RegionBusy: ("prices", "cart (pid 7)", 1.5),
+    errors.LayoutMismatch: ("prices", "gbp: f8 at 0"),
+    errors.SecondWriter: ("prices", "cart (pid 7)"),
     errors.ConfigError: (("shop.toml:3: name: expected a name, got 4",),),
 }
 

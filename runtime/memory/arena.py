@@ -1,0 +1,145 @@
+"""The arena: the slabs of one process, for the large payloads it sends, and its mappings of those it receives.
+
+AR-1  A sender's slabs are bounded (LIMIT_BYTES): past that a sender waits until one comes back, up to its deadline. So a
+      slow receiver slows its senders instead of filling the memory.
+AR-2  What arrives is read in place: a lease is a read-only view, and the slab comes back when the last view of it is
+      dropped. Nobody has to say so.
+AR-3  A child of a fork gives nothing back: what it maps is its parent's.
+"""
+
+import ctypes
+import os
+import threading
+import time
+import weakref
+from collections import OrderedDict
+from collections.abc import Sequence
+
+from actors.errors import NotFound, OutOfMemory, Unencodable
+from runtime.memory.slab import DATA_AT, FILLING, FREE, HELD, HOLDER, SENT, STATE, USED, Slab, rounded
+from runtime.wire.control import FreeSlab, MakeSlab, OpenSlab
+from runtime.wire.line import Lines
+
+MAX_BYTES = 1 << 30
+LIMIT_BYTES = int(os.environ.get("UNDERSTUDY_ARENA_BYTES", str(4 << 30)))
+_MOST_MAPPED = 64  # slabs of others that stay mapped
+_WAIT_SECONDS = 0.0005
+
+Buffer = bytes | memoryview
+
+
+class Arena:
+    """Large payloads as one process sees them. Threads share it."""
+
+    def __init__(self, lines: Lines) -> None:
+        self._lines = lines
+        self._lock = threading.Lock()
+        self._own: dict[int, list[Slab]] = {}  # by size
+        self._own_bytes = 0
+        self._mapped: OrderedDict[int, Slab] = OrderedDict()
+        self._pid = os.getpid()
+
+    def put(self, parts: Sequence[Buffer], until_ns: int | None = None) -> int:
+        """Store a payload, given in parts; returns its slab's number. It is the message's from then on.
+
+        Args:
+            until_ns: how long to wait for a slab to come back (AR-1); None: not at all.
+        Raises:
+            Unencodable: it is over MAX_BYTES.
+            OutOfMemory: there is no room, in this arena or in the system.
+        """
+        nbytes = sum(len(part) for part in parts)
+        if nbytes > MAX_BYTES:
+            raise Unencodable("payload", f"{nbytes} bytes, more than {MAX_BYTES}")
+        slab = self._take(rounded(nbytes), until_ns)
+        at = 0
+        for part in parts:
+            slab.data[at : at + len(part)] = part
+            at += len(part)
+        slab.words[USED] = nbytes
+        slab.words[STATE] = SENT
+        return slab.number
+
+    def lease(self, number: int) -> memoryview:
+        """A read-only view of a payload that arrived; its slab comes back when the last view is dropped (AR-2).
+
+        Raises:
+            NotFound: its message has ended.
+        """
+        slab = self._map(number)
+        words = slab.words
+        words[HOLDER] = os.getpid()
+        words[STATE] = HELD
+        held = (ctypes.c_char * words[USED]).from_buffer(slab.data)
+        weakref.finalize(held, _give_back, slab, os.getpid()).atexit = False
+        return memoryview(held).cast("B").toreadonly()
+
+    def free(self, number: int) -> None:
+        """End a payload that nobody will read."""
+        self._map(number).words[STATE] = FREE
+
+    def close(self) -> None:
+        """Unmap what is not in use."""
+        with self._lock:
+            self._own.clear()
+            self._own_bytes = 0
+            self._mapped.clear()
+
+    def _take(self, size: int, until_ns: int | None) -> Slab:
+        while True:
+            with self._lock:
+                for slab in self._own.get(size, ()):
+                    if slab.words[STATE] == FREE:
+                        slab.words[STATE] = FILLING
+                        return slab
+                if self._own_bytes + size <= LIMIT_BYTES or self._shrink(size):
+                    return self._make(size)
+            if until_ns is None or time.monotonic_ns() >= until_ns:
+                raise OutOfMemory(size - DATA_AT, LIMIT_BYTES - self._own_bytes, "this process's large payloads")
+            time.sleep(_WAIT_SECONDS)  # a slab that comes back tells nobody
+
+    def _make(self, size: int) -> Slab:
+        number, (fd,) = self._lines.register(MakeSlab(nbytes=size))
+        try:
+            slab = Slab(number, fd)
+        finally:
+            os.close(fd)
+        slab.words[STATE] = FILLING
+        self._own.setdefault(size, []).append(slab)
+        self._own_bytes += size
+        return slab
+
+    def _shrink(self, size: int) -> bool:
+        """Let go of free slabs of other sizes until there is room; False when there is none to be had."""
+        for other, slabs in self._own.items():
+            for slab in [slab for slab in slabs if slab.words[STATE] == FREE]:
+                slabs.remove(slab)
+                self._own_bytes -= other
+                self._lines.register(FreeSlab(number=slab.number))
+                if self._own_bytes + size <= LIMIT_BYTES:
+                    return True
+        return False
+
+    def _map(self, number: int) -> Slab:
+        with self._lock:
+            slab = self._mapped.get(number)
+            if slab is not None:
+                self._mapped.move_to_end(number)
+                return slab
+        _, fds = self._lines.request(OpenSlab(number=number))
+        if not fds:
+            raise NotFound(f"slab {number}", "its message has ended")
+        try:
+            slab = Slab(number, fds[0])
+        finally:
+            os.close(fds[0])
+        with self._lock:
+            self._mapped[number] = slab
+            if len(self._mapped) > _MOST_MAPPED:
+                self._mapped.popitem(last=False)
+        return slab
+
+
+def _give_back(slab: Slab, pid: int) -> None:
+    if pid == os.getpid() and slab.words[HOLDER] == pid:  # AR-3
+        slab.words[STATE] = FREE
