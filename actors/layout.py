@@ -46,8 +46,12 @@ class _Closed(type):
     """Gives every layout empty slots, so that a misspelt field is an AttributeError and no new attribute."""
 
     def __new__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> "_Closed":
+        is_filled_later = "__slots__" in namespace  # a class that goes by value arrives with the slots it was given
         namespace.setdefault("__slots__", ())
-        return super().__new__(cls, name, bases, namespace)
+        made = super().__new__(cls, name, bases, namespace)
+        if bases and not is_filled_later and "__shape__" not in vars(made):
+            raise BadLayout(f"{made.__qualname__}: expected at least one field(…) or array(…)")
+        return made
 
 
 class Layout(metaclass=_Closed):
@@ -72,21 +76,21 @@ class Layout(metaclass=_Closed):
             members.append(Member(name, declared.of, declared.shape, offset))
             declared.place(f"{cls.__name__}.{name}", offset)
         if not members:
-            raise BadLayout(f"{cls.__qualname__}: expected at least one field(…) or array(…)")
+            return
         alignment = max(member.of.alignment for member in members)
         nbytes = aligned(max(member.offset + member.nbytes for member in members), alignment)
         cls.__shape__ = Shape(tuple(members), nbytes, alignment)
 
     @classmethod
     def of(cls, source: Any, name: str = "Record") -> "type[Layout]":
-        """The layout of a numpy structured dtype, at the dtype's own offsets; a layout class is returned as it is.
+        """The layout of a numpy structured dtype, at the dtype's own offsets, or of a `Shape`; a layout class stays.
 
         Raises:
-            BadLayout: neither of the two, or with fields that have no code here.
+            BadLayout: none of these, or with fields that have no code here.
         """
         if isinstance(source, type) and issubclass(source, Layout):
             return source
-        return _of_dtype(source, name)
+        return _of_shape(source, name) if isinstance(source, Shape) else _of_dtype(source, name)
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{member.name}={getattr(self, member.name)!r}" for member in self.__shape__.members)
@@ -147,9 +151,19 @@ class _Declared:
         self.at = 0
         self.where = ""
 
-    def place(self, where: str, at: int) -> None:
+    def place(self, where: str, at: int) -> "_Declared":
         self.where = where
         self.at = at
+        return self
+
+    def source(self) -> "str | type[Layout]":
+        """What it was declared with."""
+        assert isinstance(self.of, Code)
+        return self.of.text
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travels with a class that goes by value: one of a script, or of `Layout.of`."""
+        return _placed, (self.source(), self.shape, self.offset, self.where, self.at)
 
     def __set__(self, view: Layout, value: Never) -> None:
         kind = "an array" if self.shape is not None else "a layout"
@@ -198,6 +212,10 @@ class Nested(_Declared, Generic[L]):
     def __init__(self, layout: type[L], offset: int | None = None) -> None:
         super().__init__(layout.__shape__, None, offset)
         self._layout = layout
+
+    def source(self) -> type[Layout]:
+        """The layout."""
+        return self._layout
 
     @overload
     def __get__(self, view: None, owner: type[Layout]) -> Self: ...
@@ -266,6 +284,10 @@ class RowArray(_Declared, Generic[L]):
         super().__init__(layout.__shape__, shape, offset)
         self._layout = layout
 
+    def source(self) -> type[Layout]:
+        """The layout of one row."""
+        return self._layout
+
     @overload
     def __get__(self, view: None, owner: type[Layout]) -> Self: ...
     @overload
@@ -333,10 +355,22 @@ def _of_dtype(dtype: Any, name: str) -> type[Layout]:
         base, shape = of.subdtype or (of, None)
         element = _of_dtype(base, f"{name}_{key}") if base.fields else _dtype_code(base, f"{name}.{key}")
         namespace[key] = _declared(element, shape, offset)
+    return _made(name, namespace, dtype.itemsize)  # what is padded is the dtype's affair: numpy packs unless told
+
+
+def _of_shape(shape: Shape, name: str) -> type[Layout]:
+    namespace: dict[str, Any] = {}
+    for member in shape.members:
+        inner = f"{name}_{member.name}"
+        element = member.of.text if isinstance(member.of, Code) else _of_shape(member.of, inner)
+        namespace[member.name] = _declared(element, member.shape, member.offset)
+    return _made(name, namespace, shape.nbytes)
+
+
+def _made(name: str, namespace: dict[str, Any], nbytes: int) -> type[Layout]:
     layout = _Closed(name, (Layout,), namespace)
     assert issubclass(layout, Layout)
-    shape_found = layout.__shape__  # what is padded is the dtype's affair: numpy packs unless asked to align
-    layout.__shape__ = Shape(shape_found.members, dtype.itemsize, 1)
+    layout.__shape__ = Shape(layout.__shape__.members, nbytes, 1)
     return layout
 
 
@@ -344,6 +378,10 @@ def _dtype_code(dtype: Any, where: str) -> str:
     if dtype.byteorder == ">":
         raise BadLayout(f"{where}: expected native byte order, got {dtype.str}")
     return "bool" if dtype.kind == "b" else f"{dtype.kind}{dtype.itemsize}"
+
+
+def _placed(of: Any, shape: tuple[int, ...] | None, offset: int | None, where: str, at: int) -> _Declared:
+    return _declared(of, shape, offset).place(where, at)
 
 
 def _copied(layout: type[L], content: bytes, arrays: ArrayMaker, commit: tuple[int, float]) -> L:

@@ -45,6 +45,10 @@ class Inbox(Protocol):
         """The message raised: answer it. False when nobody waits for an answer."""
         ...
 
+    def timer_done(self) -> None:
+        """A timer of the actor has run."""
+        ...
+
     def stop_wanted(self) -> str | None:
         """Reason of an ordered stop, once everything that must still be handled has been."""
         ...
@@ -156,12 +160,12 @@ async def _run_due_timers(part: Part, inbox: Inbox) -> bool:
         return False
     ambient.set(NOTHING)  # LO-6
     while timer is not None and part.context.stop_reason is None:
-        await _run_timer(part, timer)
+        await _run_timer(part, inbox, timer)
         timer = part.context.timers.take(inbox.now_ns())
     return True
 
 
-async def _run_timer(part: Part, timer: Timer) -> None:
+async def _run_timer(part: Part, inbox: Inbox, timer: Timer) -> None:
     try:
         await call_hook(timer.handler, *timer.args)
     except Exception as error:
@@ -169,6 +173,7 @@ async def _run_timer(part: Part, timer: Timer) -> None:
         await call_hook(part.actor.on_error, error)
         if part.crash_on_raise:
             raise
+    inbox.timer_done()
 
 
 async def _failed(part: Part, inbox: Inbox, message: Envelope, error: Exception) -> None:

@@ -2,6 +2,7 @@
 
 SH-1  The fingerprint is of the description: names, codes, extents, offsets and the total. The name of the class is not
       in it, so a layout may be renamed and moved.
+SH-2  A description says all: the shape that is made of it has the same description, or there is an error.
 """
 
 import difflib
@@ -9,7 +10,7 @@ import hashlib
 import math
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from actors.errors import BadLayout
@@ -19,6 +20,8 @@ _FORMATS = {"i1": "b", "i2": "h", "i4": "i", "i8": "q", "u1": "B", "u2": "H", "u
     "f8": "d",
     "bool": "?",
 }
+_LINE = re.compile(r" *(?P<offset>\d+)  (?P<name>.+)  (?P<of>\d+ bytes|[a-zA-Z]+\d*)(?:\[(?P<shape>[\d,]+)\])?")
+_TOTAL = re.compile(r" *(?P<nbytes>\d+)  bytes in all")
 _FIXED_BYTES = re.compile(r"S([1-9][0-9]{0,8})")
 
 
@@ -95,6 +98,46 @@ class Shape:
     def fingerprint(self) -> bytes:
         """16 bytes that are the same, in every process and version, for the same description only."""
         return hashlib.blake2b(self.describe().encode(), digest_size=16).digest()
+
+
+def shape_from(description: str) -> Shape:
+    """The shape that `Shape.describe` described (SH-2); its alignment, which is not in there, is 1.
+
+    Raises:
+        BadLayout: it describes none.
+    """
+    *lines, last = description.splitlines() or [""]
+    total = _TOTAL.fullmatch(last)
+    if total is None:
+        raise BadLayout(f"description: expected the bytes in all in its last line, got {last!r}")
+    shape = Shape(_members(lines, "", 0), int(total["nbytes"]), 1)
+    ends = [member.offset + member.nbytes for member in shape.members]
+    if not ends or max(ends) > shape.nbytes or shape.describe() != description:
+        raise BadLayout("description: expected one that Shape.describe made")
+    return shape
+
+
+def _members(lines: Sequence[str], prefix: str, base: int) -> tuple[Member, ...]:
+    members: list[Member] = []
+    rest = list(lines)
+    while rest:
+        line = rest.pop(0)
+        found = _LINE.fullmatch(line)
+        if found is None or not found["name"].startswith(prefix):
+            raise BadLayout(f"description: expected a field below {prefix or 'the layout'!r}, got {line!r}")
+        extent = "" if found["shape"] is None else f"[{found['shape']}]"
+        shape = tuple(int(size) for size in found["shape"].split(",")) if extent else None
+        offset = int(found["offset"]) - base
+        of: Code | Shape
+        if found["of"].endswith(" bytes"):
+            below = f"{found['name']}{extent}."
+            count = next((n for n, each in enumerate(rest) if f"  {below}" not in each), len(rest))
+            inner, rest = rest[:count], rest[count:]
+            of = Shape(_members(inner, below, base + offset), int(found["of"].split()[0]), 1)
+        else:
+            of = code_of(found["of"])
+        members.append(Member(found["name"].removeprefix(prefix), of, shape, offset))
+    return tuple(members)
 
 
 def code_of(text: object) -> Code:

@@ -1,13 +1,21 @@
 """The machine that runs actors: processes, mailboxes, supervision."""
 
-from runtime.client import Client, Supervisor, connect, systems
-from runtime.facade import AsyncHandle, AsyncSupervisor
-from runtime.handle import Handle
-from runtime.wire.control import ChildStatus, Ending
+from pathlib import Path
+
+import actors
+
+if Path(actors.__file__ or "").parent.parent != Path(__file__).parent.parent:  # else: an error about a missing name
+    raise ImportError(f"{actors.__file__}: rename it: Understudy's own package is called actors")
+
+from runtime.client import Client, Supervisor, connect, systems  # noqa: E402
+from runtime.facade import AsyncHandle, AsyncSupervisor  # noqa: E402
+from runtime.handle import Handle  # noqa: E402
+from runtime.wire.control import Change, ChildStatus, Ending  # noqa: E402
 
 __all__ = [
     "AsyncHandle",
     "AsyncSupervisor",
+    "Change",
     "ChildStatus",
     "Client",
     "Ending",

@@ -54,13 +54,14 @@ class Callers:
             payload = msgpack.packb([delivered, certificate.trimmed(nbytes).to_dict()])
             if len(payload) <= MAX_REPLY:
                 break
-        self._send(header.reply_to, reply(DEATH, header.ask_id, payload))
+        self.send(header.reply_to, reply(DEATH, header.ask_id, payload))
 
     def tell_stopped(self, header: Header, detail: str) -> None:
         """Answer an ask that nobody will handle."""
-        self._send(header.reply_to, reply(STOPPED, header.ask_id, detail.encode()[:1000]))
+        self.send(header.reply_to, reply(STOPPED, header.ask_id, detail.encode()[:1000]))
 
-    def _send(self, number: int, raw: bytes) -> None:
+    def send(self, number: int, raw: bytes) -> None:
+        """Write a reply frame (CA-2); nothing happens when the caller is gone."""
         fd = self._fds.get(number)
         if fd is None:
             return  # the caller is gone: nobody to tell

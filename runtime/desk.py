@@ -33,6 +33,7 @@ _MOST_CONNECTIONS = 8192
 _HELLO_SECONDS = 5.0
 _numbers = itertools.count(1)
 Answered = Callable[[action.Result], None]
+Reloaded = Callable[[list[control.Change] | ActorError], None]
 
 
 class System(Protocol):
@@ -54,8 +55,11 @@ class System(Protocol):
     def stop_child(self, path: str, answered: Answered) -> None:
         """Stop a child."""
 
-    def restart_child(self, path: str, answered: Answered) -> None:
+    def restart_child(self, path: str, answered: Answered, *, code: bool = False) -> None:
         """Stop a child and start it again."""
+
+    def reload(self, path: str, spec: SupervisorSpec, front: list[str], answered: Reloaded) -> None:
+        """Turn a supervisor into something else."""
 
     def delete_child(self, path: str, answered: Answered) -> None:
         """Forget a stopped child's specification."""
@@ -93,6 +97,13 @@ class Connection:
             self.refuse(result.error)
         else:
             self.answer(value)
+
+    def reloaded(self, outcome: list[control.Change] | ActorError) -> None:
+        """Answer with what a reload did."""
+        if isinstance(outcome, ActorError):
+            self.refuse(outcome)
+        else:
+            self.answer(msgspec.to_builtins(outcome))
 
     def _send(self, message: control.Answer, fds: list[int] | None) -> None:
         if self.is_closed:
@@ -280,7 +291,13 @@ def _stop(system: System, connection: Connection, request: control.Stop, _fds: l
 
 def _restart(system: System, connection: Connection, request: control.Restart, _fds: list[int]) -> None:
     _refuse_start_cycle(request.path.rpartition(".")[0], request.starting)
-    system.restart_child(request.path, connection.result)
+    system.restart_child(request.path, connection.result, code=request.code)
+
+
+def _reload(system: System, connection: Connection, request: control.Reload, fds: list[int]) -> None:
+    if not request.path or request.starting.startswith(f"{request.path}."):
+        _refuse_start_cycle(request.starting.rpartition(".")[0], request.starting)
+    system.reload(request.path, unpacked_tree(request.tree, fds), request.front, connection.reloaded)
 
 
 def _delete(system: System, connection: Connection, request: control.Delete, _fds: list[int]) -> None:
@@ -334,6 +351,15 @@ def _free_slab(system: System, connection: Connection, request: control.FreeSlab
     connection.answer()
 
 
+def _grow_snapshots(
+    system: System, connection: Connection, request: control.GrowSnapshots, _fds: list[int]
+) -> None:
+    worker = system.troupe.get(request.path)
+    if worker is None or worker.box is None:
+        raise NotFound(request.path, "its mailbox is closed")
+    connection.answer(None, [worker.box.grow_snapshots(request.nbytes)])
+
+
 def _define(system: System, connection: Connection, request: control.Define, fds: list[int]) -> None:
     if len(fds) != 1:
         raise control.Protocol("define: expected one descriptor")
@@ -360,6 +386,7 @@ _HANDLERS: dict[type, Callable[[System, Connection, Any, list[int]], None]] = {
     control.Start: _start,
     control.Stop: _stop,
     control.Restart: _restart,
+    control.Reload: _reload,
     control.Delete: _delete,
     control.Status: _status,
     control.Count: _count,
@@ -369,6 +396,7 @@ _HANDLERS: dict[type, Callable[[System, Connection, Any, list[int]], None]] = {
     control.MakeSlab: _make_slab,
     control.OpenSlab: _open_slab,
     control.FreeSlab: _free_slab,
+    control.GrowSnapshots: _grow_snapshots,
     control.Define: _define,
     control.Definition: _definition,
 }

@@ -1,13 +1,13 @@
 """The async face: the same client, awaited. Every call runs in a thread: no event loop waits for the supervisor."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar, overload
 
 from actors.actor import OnRaise
 from actors.child import Child, Drain, Mailbox, RestartType, Shutdown, Tree
 from runtime.handle import Handle
-from runtime.wire.control import ChildStatus
+from runtime.wire.control import Change, ChildStatus
 
 A = TypeVar("A")
 
@@ -45,9 +45,13 @@ class AsyncHandle:
         """Stop a child, or the whole supervisor."""
         await asyncio.to_thread(self._handle.stop, path)
 
-    async def restart(self, path: str) -> None:
-        """Stop a child and start it again; its queue is kept."""
-        await asyncio.to_thread(self._handle.restart, path)
+    async def restart(self, path: str, *, code: bool = False) -> None:
+        """Stop a child and start it again; its queue is kept; with `code`, on freshly imported code."""
+        await asyncio.to_thread(self._handle.restart, path, code=code)
+
+    async def reload(self, spec: Tree, *, path: Sequence[str] = ()) -> list[Change]:
+        """Turn the supervisor into what spec says; see `Handle.reload`."""
+        return await asyncio.to_thread(self._handle.reload, spec, path=path)
 
     async def delete(self, path: str) -> None:
         """Forget the specification of a stopped child."""

@@ -4,7 +4,8 @@
 Every call blocks for the supervisor's answer: a start until the child is ready, a stop until it is reaped.
 """
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar, overload
 
 import msgspec
@@ -18,7 +19,7 @@ from runtime.endpoint import Endpoint
 from runtime.plan import Packer
 from runtime.wire import control
 from runtime.wire.codec import Codec
-from runtime.wire.control import ChildStatus
+from runtime.wire.control import Change, ChildStatus
 
 A = TypeVar("A")
 
@@ -90,9 +91,38 @@ class Handle:
         """Stop a child, or this whole supervisor: in reverse order, each within its `shutdown`; returns when reaped."""
         self._request(control.Stop(path=self._joined(path), starting=self._starting))
 
-    def restart(self, path: str) -> None:
-        """Stop a child and start it again; its queue is kept. Returns when it is ready."""
-        self._request(control.Restart(path=self._joined(path), starting=self._starting))
+    def restart(self, path: str, *, code: bool = False) -> None:
+        """Stop a child and start it again; its queue is kept. Returns when it is ready.
+
+        Args:
+            code: import its module anew. No other actor is touched; one that restarts later runs the new code too.
+        """
+        self._request(control.Restart(path=self._joined(path), starting=self._starting, code=code))
+
+    def reload(self, spec: Tree, *, path: Sequence[str] = ()) -> list[Change]:
+        """Turn this supervisor into what spec says, and return what that took, in this order; [] if nothing.
+
+        Children that spec does not have stop, changed ones restart one by one with their queues, new ones start,
+        all others are not touched; changed flags apply at once. Children that were started on request stay. What
+        could not be started is told of in `Change.error`, and the rest goes on.
+
+        Args:
+            spec: of the whole supervisor, as it is to be.
+            path: directories for the front of the actors' `sys.path`.
+        Raises:
+            BadSpec: it is not valid, or would make a running supervisor dynamic; nothing was touched.
+            Unencodable: a constructor argument that cannot be sent; nothing was touched.
+            NotRunning, NotFound: this supervisor is down, or there is none.
+        """
+        packer = Packer(Codec())
+        try:
+            plan = packer.pack_tree(self._path.rpartition(".")[2] or self._endpoint.system, spec)
+            front = [os.path.abspath(entry) for entry in path]
+            request = control.Reload(path=self._path, tree=plan, front=front, starting=self._starting)
+            value, _ = self._request(request, packer.fds)
+        finally:
+            packer.close()
+        return msgspec.convert(value, list[Change])
 
     def delete(self, path: str) -> None:
         """Forget the specification of a child that is stopped."""

@@ -38,13 +38,15 @@ from runtime.mailbox.inbox import AsyncInbox, BlockingInbox, Inbox
 from runtime.mailbox.page import LAST_WORDS_AT, Page
 from runtime.mailbox.patience import Board, Patience
 from runtime.mailbox.replies import Replies
+from runtime.memory.snapshots import Snapshots, latest
 from runtime.politeloop import polite_loop
 from runtime.process import prctl
 from runtime.process.order import Launch, Ready, ready_line
 from runtime.process.zygote import constructor_part, reset_signals
 from runtime.wire.codec import Codec
-from runtime.wire.control import Watch
+from runtime.wire.control import GrowSnapshots, Watch
 from runtime.wire.line import Lines
+from runtime.wire.parts import whole
 from runtime.wire.placeholder import RefTo
 
 _HOOKS = ("on_start", "on_stop", "on_down", "on_error")
@@ -100,7 +102,7 @@ class Host:
         os.write(self._launch.events, ready_line(ready))
 
 
-def play(launch: Launch, page_fd: int, payload_fd: int, board_fd: int) -> int:
+def play(launch: Launch, page_fd: int, payload_fd: int, board_fd: int, snapshots_fd: int = -1) -> int:
     """Be the actor until its end; returns the exit code. Called in a fresh fork of the zygote."""
     with contextlib.suppress(PermissionError):
         os.setpgid(0, 0)
@@ -117,7 +119,7 @@ def play(launch: Launch, page_fd: int, payload_fd: int, board_fd: int) -> int:
         kwargs = {key: _resolved(value, host) for key, value in kwargs.items()}
         entries = list(messages_of(actor_class).values())
         page.publish(entries)
-        life = _Life(host, launch, page, actor_class, entries)
+        life = _Life(host, launch, page, actor_class, entries, snapshots_fd)
         _drive(life, args, kwargs, is_async=_is_async(actor_class))
     except Exception:  # whatever the user's code raised is the death certificate's
         page.say(traceback.format_exc())
@@ -153,8 +155,16 @@ class _Life:
     """One incarnation, from constructor to on_stop."""
 
     def __init__(
-        self, host: Host, launch: Launch, page: Page, actor_class: type[Actor], entries: list[MessageEntry]
+        self,
+        host: Host,
+        launch: Launch,
+        page: Page,
+        actor_class: type[Actor],
+        entries: list[MessageEntry],
+        snapshots_fd: int,
     ) -> None:
+        self.snapshots_fd = snapshots_fd
+        self.unsnapped = {entry.name for entry in entries if not entry.options.snapshot}
         self.host = host
         self.launch = launch
         self.page = page
@@ -167,6 +177,8 @@ class _Life:
         actor = self.actor_class.__new__(self.actor_class)
         actor.__dict__["_understudy_context"] = self.context
         actor.__init__(*args, **kwargs)  # type: ignore[misc]  # the context had to be there before it
+        if self.snapshots_fd >= 0:
+            await self._restore(actor, inbox)
         await call_hook(actor.on_start)
         part = self._part(actor)
         self.host.tell_ready(is_ignored=self.context.stop_reason is not None)
@@ -177,6 +189,26 @@ class _Life:
             await call_hook(actor.on_stop, reason)
         except Exception:  # the exit goes on
             self.context.log.exception("on_stop failed")
+
+    async def _restore(self, actor: Actor, inbox: Inbox) -> None:
+        """Start from the last commit, and have every message committed from now on."""
+        codec, lines = self.host.endpoint.codec, self.host.endpoint.lines
+        _, commit = latest([self.snapshots_fd])
+        if commit is not None:
+            await call_hook(actor.restore, codec.decode_value(commit.kind, commit.state))  # type: ignore[attr-defined]
+
+        def grow(nbytes: int) -> int:
+            return lines.request(GrowSnapshots(path=self.launch.path, nbytes=nbytes))[1][0]
+
+        snapshots = Snapshots(self.snapshots_fd, grow)
+        take = actor.snapshot  # type: ignore[attr-defined]  # has_snapshots has seen both
+
+        def commit_state(epoch: int, frame: int, reply_to: int, answer: bytes, name: str) -> None:
+            if name not in self.unsnapped:
+                kind, state = codec.encode_value(take(), "snapshot")
+                snapshots.commit(epoch, frame, reply_to, answer, kind, whole(state))
+
+        inbox.commit_by(commit_state)
 
     def inbox(self, kind: type[Inbox], **more: Any) -> Inbox:
         """The mailbox's receiving end, with what an earlier incarnation left."""

@@ -5,6 +5,7 @@ supervisor never opens what is in those. There they become what is decided on (`
 `Program`: what to run.
 """
 
+import hashlib
 import itertools
 import os
 from dataclasses import dataclass, field
@@ -13,10 +14,11 @@ from actors.actor import Actor
 from actors.child import Backoff, Child, Mailbox, Tree, checked, checked_name
 from actors.errors import BadSpec
 from runtime.memory.seal import sealed
+from runtime.memory.snapshots import has_snapshots
 from runtime.process.zygote import joined_payload
 from runtime.supervision.spec import SupervisorSpec, WorkerSpec
 from runtime.wire.codec import Codec
-from runtime.wire.control import Protocol, Subtree, Worker
+from runtime.wire.control import Protocol, Subtree, Worker, encode
 from runtime.wire.parts import whole
 
 _keys = itertools.count(1)
@@ -34,6 +36,8 @@ class Program:
         drain: what an ordered stop does with the queue.
         understudies: processes kept waiting.
         pool: it is one of several behind one reference.
+        has_snapshots: its state is committed after each message.
+        digest: of all that it runs, class, constructor call and options: equal ones run the same. b"" equals none.
         key: number of the payload.
     """
 
@@ -44,7 +48,15 @@ class Program:
     drain: str
     understudies: int
     pool: bool = False
+    has_snapshots: bool = False
+    digest: bytes = b""
     key: int = field(default_factory=_keys.__next__)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (isinstance(other, Program) and bool(self.digest) and self.digest == other.digest)
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
 
     def __del__(self) -> None:
         """Close the payload, once no specification refers to it."""
@@ -99,11 +111,13 @@ class Packer:
         options = checked(spec.settings, name)
         class_part = whole(self._codec.encode_value(actor, actor.__qualname__)[1])
         constructor_part = self._codec.encode_constructor(actor, spec.args, dict(spec.kwargs))
-        self.fds.append(sealed(joined_payload(class_part, constructor_part)))
+        payload = joined_payload(class_part, constructor_part)
+        self.fds.append(sealed(payload))
         return Worker(
             name=name,
             actor=f"{actor.__module__}:{actor.__qualname__}",
             payload=len(self.fds) - 1,
+            digest=hashlib.blake2b(payload, digest_size=16).digest(),
             restart=options.restart,
             shutdown=options.shutdown,
             ready=options.ready,
@@ -113,6 +127,7 @@ class Packer:
             significant=options.significant,
             drain=options.drain,
             understudies=options.understudies,
+            has_snapshots=has_snapshots(actor),
         )
 
 
@@ -184,4 +199,12 @@ def _program(plan: Worker, fds: list[int]) -> Program:
         plan.drain,
         plan.understudies,
         pool,
+        plan.has_snapshots,
+        digest=_digest(plan),
     )
+
+
+def _digest(plan: Worker) -> bytes:
+    """Of the payload and of every option that makes a program; where the payload stands among others is none."""
+    program = (plan.digest, plan.mailbox, plan.crash_on_raise, plan.drain, plan.understudies)
+    return hashlib.blake2b(encode(program), digest_size=16).digest()

@@ -19,8 +19,10 @@ from pathlib import Path
 from time import monotonic
 
 from actors.certificate import DeathCertificate
+from actors.errors import ActorError
 from runtime import directory
 from runtime.callers import Callers
+from runtime.changeover import Changeover
 from runtime.desk import Desk
 from runtime.process import exit as process_exit
 from runtime.process.zygote import ActorMain
@@ -32,9 +34,10 @@ from runtime.supervision.tree import Tree, find, new_tree
 from runtime.troupe import Troupe
 from runtime.vault import Vault
 from runtime.watches import Watches
-from runtime.wire.control import Ending
+from runtime.wire.control import Change, Ending
 
 Answered = Callable[[action.Result], None]
+Reloaded = Callable[[list[Change] | ActorError], None]
 EMPTY = SupervisorSpec("")
 
 
@@ -60,6 +63,8 @@ class Supervisor:
         )
         self.watches = Watches(self.troupe)
         self.desk = Desk(self, f"{root}/control")
+        self._changeover = Changeover(self)
+        self._reloads: set[asyncio.Task[None]] = set()
         self._events: deque[event.Event] = deque()
         self._wake = asyncio.Event()
         self._requests: dict[int, Answered] = {}
@@ -124,8 +129,10 @@ class Supervisor:
         """Forget a stopped child's specification."""
         self.request(lambda number: event.DeleteChild(number, path), answered)
 
-    def restart_child(self, path: str, answered: Answered) -> None:
-        """Stop a child and start it again, its mailbox kept."""
+    def restart_child(self, path: str, answered: Answered, *, code: bool = False) -> None:
+        """Stop a child and start it again, its mailbox kept; with code, on freshly imported code."""
+        if code:
+            self.troupe.renew()
         self.troupe.hold(path)
 
         def restarted(result: action.Result) -> None:
@@ -140,6 +147,12 @@ class Supervisor:
 
         self.request(lambda number: event.TerminateChild(number, path), stopped)
 
+    def reload(self, path: str, spec: SupervisorSpec, front: list[str], answered: Reloaded) -> None:
+        """Turn the supervisor at path into what spec says; see `Changeover`."""
+        task = self._loop.create_task(self._reload(path, spec, front, answered))
+        self._reloads.add(task)  # a loop holds its tasks by weak references only
+        task.add_done_callback(self._reloads.discard)
+
     def stop(self, answered: Answered | None = None) -> None:
         """Stop the whole tree, in reverse order."""
         self.request(event.StopTree, answered or _nobody)
@@ -152,6 +165,15 @@ class Supervisor:
     def kill(self) -> None:
         """End at once: the warden kills and clears up what is left."""
         os._exit(128 + signal.SIGKILL)
+
+    async def _reload(self, path: str, spec: SupervisorSpec, front: list[str], answered: Reloaded) -> None:
+        try:
+            answered(await self._changeover.turn_into(path, spec, front))
+        except ActorError as exc:
+            answered(exc)
+        except Exception:  # a fault of our own, which must not leave its asker waiting
+            self.reporter.failed_inside("reload failed")
+            answered(ActorError("the reload failed inside the supervisor, whose log says how"))
 
     def _warden_gone(self) -> None:
         """Nobody would clear up after us: end everything now, and do it ourselves."""

@@ -13,7 +13,7 @@ import itertools
 import os
 import select
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from time import monotonic_ns
 
 from actors.certificate import DeathCertificate
@@ -68,6 +68,7 @@ class Troupe:
         self._died = died
         self._workers: dict[str, Worker] = {}
         self._held: set[str] = set()
+        self._forgotten: set[str] = set()  # of those that are held
         self._by_token: dict[int, Worker] = {}
         self._tokens = itertools.count(1)
         self.board_fd = allocated("understudy-board", BOARD_BYTES)
@@ -83,11 +84,14 @@ class Troupe:
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._events_read, self._on_events)
         self._launcher.open()
-        self._watch_zygote()
 
     def set_up(self, path: list[str], argv: list[str]) -> None:
         """The surroundings of the owner's program, for the zygote."""
         self._launcher.set_up(Setup(path, argv))
+
+    def renew(self, front: Sequence[str] = ()) -> None:
+        """Whatever is launched from now on runs freshly imported code; see `Launcher.renew`."""
+        self._launcher.renew(front)
 
     def get(self, path: str) -> Worker | None:
         """The worker of that path, running or not; None when it is not known."""
@@ -119,6 +123,7 @@ class Troupe:
         worker = self._workers.get(launch.path)
         if worker is None:
             worker = self._workers[launch.path] = Worker(launch.path, program)
+        self._forgotten.discard(launch.path)
         worker.program = program
         worker.incarnation = launch.incarnation
         try:
@@ -134,7 +139,10 @@ class Troupe:
         worker.seat = self.take_seat()
         worker.token = next(self._tokens)
         self._by_token[worker.token] = worker
-        self._launcher.launch(self._order(worker), [box.page_fd, program.payload, self.board_fd])
+        fds = [box.page_fd, program.payload, self.board_fd]
+        if program.has_snapshots:
+            fds.append(box.open_snapshots())
+        self._launcher.launch(self._order(worker), fds)
 
     def open_box(self, worker: Worker) -> Box:
         """The worker's mailbox, made now if there is none."""
@@ -201,8 +209,11 @@ class Troupe:
         box.close(lambda header, started: self._left_over(worker, header, started=started))
 
     def forget(self, path: str) -> None:
-        """Its specification is gone."""
-        self._workers.pop(path, None)
+        """Its specification is gone. Of one that is held it may come back at once."""
+        if path in self._held:
+            self._forgotten.add(path)
+        else:
+            self._workers.pop(path, None)
 
     def hold(self, path: str) -> None:
         """Keep the mailboxes at and below path through the next stop."""
@@ -216,6 +227,9 @@ class Troupe:
             worker = self._workers.get(name)
             if worker is not None and not worker.pid and not worker.token:
                 self.close(name)
+            if name in self._forgotten:
+                self._forgotten.discard(name)
+                self.forget(name)
 
     # ---- what the zygote reports
 
@@ -243,6 +257,11 @@ class Troupe:
     def threads_at_import(self, token: int, module: str) -> None:
         """See `launch.Outcome`."""
         self._reporter.threads_at_import(self._by_token[token].path, module)
+
+    def zygote_forked(self, pid: int) -> None:
+        """See `launch.Outcome`."""
+        self._zygote_fd = os.pidfd_open(pid)
+        self._loop.add_reader(self._zygote_fd, self._on_zygote_exit)
 
     # ---- what the kernel reports
 
@@ -275,7 +294,7 @@ class Troupe:
         worker.certificate = certificate
         if worker.box is not None:
             worker.box.set_life(page.RESTARTING)
-            kept = worker.box.bury(lambda header, _: self._died_with(header, certificate))  # TR-2
+            kept = worker.box.bury(lambda header, _: self._died_with(header, certificate), self._callers.send)  # TR-2
             self._vault.receiver_gone(worker.pid, kept)
         is_ignored = worker.is_ignored and kind == "normal"
         worker.gone()
@@ -286,17 +305,18 @@ class Troupe:
             self._died(certificate)
         self._happened(event.Exited(worker.path, worker.incarnation, event.Reason(kind, certificate)))
 
-    def _watch_zygote(self) -> None:
-        self._zygote_fd = os.pidfd_open(self._launcher.pid)
-        self._loop.add_reader(self._zygote_fd, self._on_zygote_exit)
-
     def _on_zygote_exit(self) -> None:
         if process_exit.reap(self._launcher.pid) is None:
             return
-        self._loop.remove_reader(self._zygote_fd)
-        os.close(self._zygote_fd)
+        self._unwatch_zygote()
         self._launcher.died()
         self._sweep_soon()
+
+    def _unwatch_zygote(self) -> None:
+        if self._zygote_fd >= 0:
+            self._loop.remove_reader(self._zygote_fd)
+            os.close(self._zygote_fd)
+            self._zygote_fd = -1
 
     # ---- inside
 
@@ -367,8 +387,7 @@ class Troupe:
         if self._sweep is not None:
             self._sweep.cancel()
         self._launcher.shut()
-        self._loop.remove_reader(self._zygote_fd)
-        os.close(self._zygote_fd)
+        self._unwatch_zygote()
         while process_exit.sweep(set()):
             select.select([], [], [], 0.001)
 

@@ -123,6 +123,9 @@ class ListInbox:
             except Unencodable as error:
                 token.reply.settle(ok=False, value=error)
 
+    def timer_done(self) -> None:
+        """A timer of the actor has run: on the stage nothing is committed."""
+
     def fail(self, token: Letter, error: Exception) -> bool:
         """Answer the letter with what its handler raised."""
         self._finish(token)

@@ -16,6 +16,7 @@ from pathlib import Path
 from runtime.mailbox import fifo, page
 from runtime.mailbox.journal import is_started, mark_done, unfinished
 from runtime.mailbox.page import Page
+from runtime.memory import snapshots
 from runtime.wire.frame import LARGE, Header, tell, walk
 
 _WAKE_UP = tell(0, b"")
@@ -52,6 +53,7 @@ class Box:
             undo.callback(os.close, self.page_fd)
             self.page = Page(self.page_fd)
             undo.pop_all()
+        self._snapshots: list[int] = []
         self.words = self.page.words
         self.words[page.MAILBOX_BYTES] = self.mailbox_bytes
 
@@ -92,12 +94,48 @@ class Box:
         headers = walk(area, at, len(area)) if 0 <= at < len(area) else []
         return headers[0] if headers and is_started(headers[0]) else None
 
-    def bury(self, ended: Ended) -> set[int]:
-        """After a death: end what had been started and may not be run again (BX-2); the slabs of what may."""
+    def open_snapshots(self) -> int:
+        """The memory of the actor's snapshots, the one with the latest commit; the others are let go of."""
+        if not self._snapshots:
+            self._snapshots.append(snapshots.create())
+        best, _ = snapshots.latest(self._snapshots)
+        for fd in self._snapshots:
+            if fd != best:
+                os.close(fd)
+        self._snapshots = [best]
+        return best
+
+    def grow_snapshots(self, nbytes: int) -> int:
+        """A larger memory for the actor's snapshots, beside those it has.
+
+        Raises:
+            OSError: it cannot be had.
+        """
+        self._snapshots.append(snapshots.create(nbytes))
+        return self._snapshots[-1]
+
+    def committed(self) -> snapshots.Commit | None:
+        """The latest commit of the actor's state."""
+        return snapshots.latest(self._snapshots)[1] if self._snapshots else None
+
+    def bury(self, ended: Ended, answered: Callable[[int, bytes], None]) -> set[int]:
+        """After a death: end what had been started and may not be run again (BX-2).
+
+        Args:
+            ended: told of each message that ends here.
+            answered: given the address and the frame of an answer that was committed and perhaps not sent.
+        Returns:
+            The slabs of messages that may be run again, or are queued.
+        """
         kept: set[int] = set()
-        for area in (self.page.urgent_journal, self.page.journal):
+        commit = self.committed()
+        for area, mark, epoch in self._lanes():
             for header in unfinished(area):
-                if is_started(header) and header.state > header.retry:
+                if commit is not None and (epoch, (header.offset + 1) | mark) == (commit.epoch, commit.frame):
+                    if header.is_ask:
+                        answered(commit.reply_to, commit.answer)
+                    mark_done(area, header)
+                elif is_started(header) and header.state > header.retry:
                     ended(header, True)
                     mark_done(area, header)
                 else:
@@ -119,6 +157,13 @@ class Box:
                     ended(header, False)
         self.discard()
 
+    def _lanes(self) -> tuple[tuple[memoryview, int, int], ...]:
+        """Journal, mark and epoch of both lanes."""
+        return (
+            (self.page.urgent_journal, page.URGENT_LANE, self.words[page.URGENT_EPOCH]),
+            (self.page.journal, 0, self.words[page.EPOCH]),
+        )
+
     def discard(self) -> None:
         """Let go of everything, names included. The directory stays while it holds other mailboxes."""
         self.words[page.LIFE] = page.CLOSED
@@ -127,7 +172,7 @@ class Box:
                 os.unlink(f"{self._path}/{name}")
         with contextlib.suppress(OSError):
             os.rmdir(self._path)
-        for fd in (self._mailbox, self._urgent, self.page_fd):
+        for fd in (self._mailbox, self._urgent, self.page_fd, *self._snapshots):
             os.close(fd)
         self.page.close()
 

@@ -28,6 +28,7 @@ from runtime.mailbox.page import (
     ATTENTION,
     BUSY_NS,
     CONTROL,
+    EPOCH,
     EXPIRED,
     EXTENT,
     FAILED,
@@ -36,6 +37,7 @@ from runtime.mailbox.page import (
     RUN,
     SINCE_NS,
     STOP_DISCARD,
+    URGENT_EPOCH,
     URGENT_LANE,
     Page,
 )
@@ -45,7 +47,6 @@ from runtime.wire.codec import Codec, unpack_plain
 from runtime.wire.frame import (
     ASK,
     DONE,
-    ERROR,
     INDEX_AT,
     LARGE,
     MAX_ATTEMPTS,
@@ -71,11 +72,13 @@ class Lane:
         extent: end of the last one.
         in_hand: frames taken and not finished, where messages may be concurrent.
         mark: added to the page's IN_HAND.
+        epoch: the page's word that counts the journal's fillings.
     """
 
-    __slots__ = ("at", "extent", "fd", "in_hand", "journal", "mark", "view")
+    __slots__ = ("at", "epoch", "extent", "fd", "in_hand", "journal", "mark", "view")
 
-    def __init__(self, path: str, area: memoryview, mark: int) -> None:
+    def __init__(self, path: str, area: memoryview, mark: int, epoch: int) -> None:
+        self.epoch = epoch
         self.fd = fifo.open_read(path)
         self.journal = Journal(area)
         self.view = area
@@ -84,6 +87,9 @@ class Lane:
         self.mark = mark
         self.in_hand = 0
 
+
+Commit = Callable[[int, int, int, bytes, str], None]
+"""Commits the actor's state: the journal's epoch, the frame's place, the answer's address, the answer, the message."""
 
 Token = tuple[Lane, int, int, int]
 """Which frame is in hand: its lane, its offset in the journal, its ask id (0 for a tell), its reply address."""
@@ -122,8 +128,9 @@ class Inbox(ABC):
         self._leases: dict[tuple[Lane, int], memoryview] = {}
         self._redelivered = redelivered
         self._was_redelivered = False
-        self._main = Lane(f"{directory}/mailbox", page.journal, 0)
-        self._urgent = Lane(f"{directory}/urgent", page.urgent_journal, URGENT_LANE)
+        self._commit: Commit | None = None
+        self._main = Lane(f"{directory}/mailbox", page.journal, 0, EPOCH)
+        self._urgent = Lane(f"{directory}/urgent", page.urgent_journal, URGENT_LANE, URGENT_EPOCH)
         for lane in (self._main, self._urgent):
             lane.extent = lane.journal.recover()
         self._words[EXTENT] = self._main.extent
@@ -141,6 +148,15 @@ class Inbox(ABC):
     def now_ns(self) -> int:
         """CLOCK_MONOTONIC."""
         return monotonic_ns()
+
+    def commit_by(self, commit: Commit) -> None:
+        """Have the state committed after each message, before its answer is sent (runtime.memory.snapshots)."""
+        self._commit = commit
+
+    def timer_done(self) -> None:
+        """A timer ran: its effect is committed like a message's."""
+        if self._commit is not None:
+            self._commit(0, 0, 0, b"", "")
 
     def disown(self) -> None:
         """In a child that was forked in a handler: whatever touches the mailbox from now on ends the child."""
@@ -254,6 +270,8 @@ class Inbox(ABC):
             self._lease(body)
 
     def _refill(self, lane: Lane) -> bool:
+        if self._commit is not None:
+            self._words[lane.epoch] += 1
         if lane.in_hand:  # concurrent messages of this journal are still being handled
             return False
         lane.at = 0
@@ -270,8 +288,11 @@ class Inbox(ABC):
     def done(self, token: Token, name: str, value: object) -> None:
         """Answer the message (IN-2); an unencodable reply is answered with the error."""
         lane, at, ask_id, reply_to = token
+        answer = self._replies.frame_of(ask_id, name, value) if ask_id else b""
+        if self._commit is not None:
+            self._commit(self._words[lane.epoch], (at + 1) | lane.mark, reply_to, answer, name)
         if ask_id:
-            self._replies.answer(reply_to, ask_id, name, value)
+            self._replies.send(reply_to, answer)
         lane.view[at + STATE_AT] = DONE
         if self._leases:
             self._leases.pop((lane, at), None)
@@ -282,8 +303,11 @@ class Inbox(ABC):
     def fail(self, token: Token, error: Exception) -> bool:
         """Answer the message with its exception; False when nobody waits."""
         lane, at, ask_id, reply_to = token
+        answer = self._replies.frame_of_error(ask_id, error) if ask_id else b""
+        if self._commit is not None and self._words[IN_HAND]:
+            self._commit(self._words[lane.epoch], (at + 1) | lane.mark, reply_to, answer, "")
         if ask_id:
-            self._replies.send(reply_to, ask_id, ERROR, self._codec.encode_error(error))
+            self._replies.send(reply_to, answer)
         lane.view[at + STATE_AT] = DONE
         if self._leases:
             self._leases.pop((lane, at), None)

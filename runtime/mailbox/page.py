@@ -41,6 +41,8 @@ EXTENT = 12  # bytes in the journal
 LOG_AT = 13  # bytes ever written to the log ring
 LAST_WORDS = 14  # bytes of last words
 TABLE = 15  # bytes of the message table
+EPOCH = 16  # fillings of the mailbox's journal, counted for snapshots
+URGENT_EPOCH = 17  # and of the second lane's
 
 STARTING, READY, RESTARTING, CLOSED = 1, 2, 3, 4  # life
 RUN, STOP_FINISH, STOP_DISCARD = 0, 1, 2  # control

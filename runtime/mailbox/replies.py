@@ -44,22 +44,21 @@ class Replies:
         self._fds: OrderedDict[int, int] = OrderedDict()
         self._pending: dict[int, deque[bytes]] = {}
 
-    def answer(self, address: int, ask_id: int, name: str, value: object) -> None:
-        """Send the value a handler returned; one that cannot be sent becomes the error that says so."""
+    def frame_of(self, ask_id: int, name: str, value: object) -> bytes:
+        """The reply frame of the value a handler returned; of one that cannot be sent, of the error that says so."""
         try:
             kind, payload = self._codec.encode_value(value, name)
         except Unencodable as exc:
             error = Unencodable(f"reply of {name}(){exc.where.removeprefix(name)}", exc.got)
-            self.send(address, ask_id, ERROR, self._codec.encode_error(error))
-        else:
-            self.send(address, ask_id, flags_of(kind), payload)
+            return self._frame(ask_id, ERROR, self._codec.encode_error(error))
+        return self._frame(ask_id, flags_of(kind), payload)
 
-    def send(self, address: int, ask_id: int, flags: int, payload: Payload) -> None:
+    def frame_of_error(self, ask_id: int, error: Exception) -> bytes:
+        """The reply frame of an exception that a handler raised."""
+        return self._frame(ask_id, ERROR, self._codec.encode_error(error))
+
+    def send(self, address: int, raw: bytes) -> None:
         """Send a reply frame; RE-1 and RE-2 apply."""
-        if type(payload) is bytes and len(payload) <= MAX_REPLY:
-            raw = reply(flags, ask_id, payload)
-        else:
-            raw = reply(flags | LARGE, ask_id, self._store(pieces_of(payload)).to_bytes(8, "little"))
         fd = self._fds.get(address)
         if fd is None:
             fd = self._open(address)
@@ -76,6 +75,11 @@ class Replies:
             self._keep(address, raw)
         except BrokenPipeError:
             self._gone(address)
+
+    def _frame(self, ask_id: int, flags: int, payload: Payload) -> bytes:
+        if type(payload) is bytes and len(payload) <= MAX_REPLY:
+            return reply(flags, ask_id, payload)
+        return reply(flags | LARGE, ask_id, self._store(pieces_of(payload)).to_bytes(8, "little"))
 
     def has_pending(self) -> bool:
         """Answers wait for room in a caller's FIFO."""

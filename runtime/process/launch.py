@@ -4,6 +4,7 @@ LA-1  A launch ends in exactly one of `launched(token, pid)` and `failed(token, 
 LA-2  A zygote that dies is replaced; what it had been told and not reported is told to the new one, once. Only after
       its socket's end of file: until then something may still report.
 LA-3  A class whose import starts threads is launched cold from then on: imported in the actor's own process.
+LA-4  A zygote that is renewed ends when it has done what it was told; its successor has imported nothing.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ import contextlib
 import os
 import signal
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -30,6 +32,9 @@ class Outcome(Protocol):
     def failed(self, token: int, error: str) -> None:
         """No process came of it."""
 
+    def zygote_forked(self, pid: int) -> None:
+        """There is a zygote, the first or the next one: its death is to be told by `died`."""
+
     def threads_at_import(self, token: int, module: str) -> None:
         """A warning: that module starts threads when it is imported."""
 
@@ -38,7 +43,7 @@ class Outcome(Protocol):
 class _InFlight:
     launch: Launch
     fds: list[int]
-    is_second_try: bool = False
+    tries: int = 0
 
 
 class Launcher:
@@ -91,6 +96,7 @@ class Launcher:
         for order in (self._setup, self._spares):
             if order is not None:
                 self._order(order)
+        self._outcome.zygote_forked(pid)
 
     def set_up(self, setup: Setup) -> None:
         """Give the program's surroundings to the zygote, and to those that may follow it."""
@@ -113,8 +119,23 @@ class Launcher:
         """It takes too long: whatever holds it up is in the zygote, which is killed and replaced."""
         if token in self._in_flight:
             del self._in_flight[token]
-            process_exit.kill(self.pid)
+            if self.pid:
+                process_exit.kill(self.pid)
             self._outcome.failed(token, "the import of its module did not return in time")
+
+    def renew(self, front: Sequence[str] = ()) -> None:
+        """Have everything imported anew, for all that is launched from now on (LA-4).
+
+        Args:
+            front: directories for the front of `sys.path`; those that were there stay behind them.
+        """
+        if self._setup is not None:
+            behind = (entry for entry in self._setup.path if entry not in front)
+            self._setup = Setup([*front, *behind], self._setup.argv)
+        self._cold.clear()
+        if self._sock is not None:
+            with contextlib.suppress(OSError):  # it has just died, and is renewed by that
+                self._sock.shutdown(socket.SHUT_WR)
 
     def died(self) -> None:
         """The zygote has been reaped."""
@@ -126,10 +147,9 @@ class Launcher:
         in_flight, self._in_flight = self._in_flight, {}
         self.open()
         for flight in in_flight.values():
-            if flight.is_second_try:
+            if flight.tries > 1:
                 self._outcome.failed(flight.launch.token, "the zygote died while starting it, twice")
             else:
-                flight.is_second_try = True
                 self._send(flight)
 
     def shut(self) -> None:
@@ -155,14 +175,15 @@ class Launcher:
         try:
             if self._sock is not None:
                 socket.send_fds(self._sock, [encode(flight.launch)], flight.fds)
+                flight.tries += 1
         except BlockingIOError:
-            asyncio.get_running_loop().call_later(0.001, self._retry, token)
+            asyncio.get_running_loop().call_later(0.001, self._retry, token, flight.tries)
         except OSError:
-            return  # it has just died: `died` sends it again
+            return  # it has just died, or is about to be renewed: `died` sends it again
 
-    def _retry(self, token: int) -> None:
+    def _retry(self, token: int, tries: int) -> None:
         flight = self._in_flight.get(token)
-        if flight is not None:
+        if flight is not None and flight.tries == tries:  # else a new zygote was told meanwhile
             self._send(flight)
 
     def _on_report(self) -> None:

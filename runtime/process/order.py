@@ -17,7 +17,8 @@ class Spares(msgspec.Struct, frozen=True, tag="spares"):
 
 
 class Launch(msgspec.Struct, frozen=True, tag="launch"):
-    """Start an actor process. Beside it: the descriptors of its page, its payload and the board.
+    """Start an actor process. Beside it: the descriptors of its page, its payload, the board, and its
+    snapshots if it has them.
 
     Attributes:
         token: comes back in the report.

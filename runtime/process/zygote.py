@@ -33,15 +33,15 @@ from runtime.wire.codec import Codec
 
 _THREAD_POOLS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")  # `import numpy` starts OpenBLAS threads
 _ORDER_BYTES = 1 << 16
-_ORDER_FDS = 3
+_ORDER_FDS = 4
 _RESTOCK_AFTER_MS = 10  # idle: an actor that is just being started has better use for the CPU
 
 
 class ActorMain(Protocol):
     """What a process does once it is an actor's: `runtime.host`, which stands on a higher floor."""
 
-    def play(self, launch: Launch, page_fd: int, payload_fd: int, board_fd: int, /) -> int:
-        """Be the actor until its end; returns the exit code."""
+    def play(self, launch: Launch, page_fd: int, payload_fd: int, board_fd: int, snapshots_fd: int = -1, /) -> int:
+        """Be the actor until its end; returns the exit code. snapshots_fd: -1 for an actor without snapshots."""
         ...
 
     def warm_up(self) -> None:

@@ -8,7 +8,8 @@ starts, stops and exits are decided here as well. Pure: no clock, no process, no
                 ├── start      a child, a sequence, a supervisor; what a start comes to
                 ├── restart    what a death means and costs, and who is restarted with it
                 ├── stop       a child, a sequence, all side by side; a supervisor's end
-                └── request    start, terminate, restart, delete
+                ├── request    start, terminate, restart, delete
+                └── amend      a new specification for a supervisor that runs
               then the steps that this led to, one after another, until there are none
 
 An event that fits nothing in the tree (an older incarnation, a cancelled timer, an unknown path) changes nothing.
@@ -21,6 +22,7 @@ from actors.errors import AlreadyStarted, NotRunning
 from runtime.supervision import request, restart, start, stop
 from runtime.supervision.action import Action, Kill
 from runtime.supervision.event import (
+    Amend,
     Boot,
     DeleteChild,
     Due,
@@ -67,7 +69,7 @@ def _dispatch(turn: Turn, event: Event | Step) -> None:
             _ignored(turn, event)
         case Due():
             _due(turn, event)
-        case StartChild() | TerminateChild() | RestartChild() | DeleteChild():
+        case StartChild() | TerminateChild() | RestartChild() | DeleteChild() | Amend():
             request.handle(turn, event)
         case Boot():
             _boot(turn, event.request)

@@ -8,7 +8,7 @@ ignored, as OTP ignores unknown messages.
 from dataclasses import dataclass
 from typing import Literal
 
-from runtime.supervision.spec import Path, Spec
+from runtime.supervision.spec import Path, Spec, SupervisorSpec
 
 TimerKind = Literal["ready", "shutdown", "drain", "retry", "backoff"]
 
@@ -93,11 +93,16 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class StartChild:
-    """Add a child and start it. Under a dynamic supervisor only the spec's name and payload count."""
+    """Add a child and start it. Under a dynamic supervisor only the spec's name and payload count.
+
+    Attributes:
+        place: of a child that the supervisor's own specification has, where it stands there; None: of any other.
+    """
 
     request: int
     supervisor: Path
     spec: Spec
+    place: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +136,15 @@ class DeleteChild:
 
 
 @dataclass(frozen=True, slots=True)
+class Amend:
+    """Give a supervisor a new specification; no process is touched."""
+
+    request: int
+    path: Path
+    spec: SupervisorSpec
+
+
+@dataclass(frozen=True, slots=True)
 class StopTree:
     """Stop everything. Answered when all is reaped."""
 
@@ -138,4 +152,5 @@ class StopTree:
 
 
 ChildRequest = StartChild | TerminateChild | RestartChild | DeleteChild
-Event = Boot | Started | StartFailed | Ignored | Exited | Due | ChildRequest | StopTree
+Request = ChildRequest | Amend
+Event = Boot | Started | StartFailed | Ignored | Exited | Due | Request | StopTree

@@ -19,7 +19,8 @@ from actors.errors import (
     StillRunning,
 )
 from runtime.supervision.action import Answer, Done
-from runtime.supervision.event import ChildRequest, DeleteChild, RestartChild, StartChild, TerminateChild
+from runtime.supervision.amend import amend
+from runtime.supervision.event import Amend, DeleteChild, Request, RestartChild, StartChild, TerminateChild
 from runtime.supervision.spec import Path, Spec, WorkerSpec, check_child, joined
 from runtime.supervision.start import close_stopped, launch_asked
 from runtime.supervision.stop import discard, refuse_not_running, terminate
@@ -27,9 +28,9 @@ from runtime.supervision.tree import Asked, Child, Node, Single, child_path
 from runtime.supervision.turn import Turn
 
 
-def handle(turn: Turn, request: ChildRequest) -> None:
+def handle(turn: Turn, request: Request) -> None:
     """Grant, refuse or queue a request."""
-    path = request.supervisor if isinstance(request, StartChild) else request.path.rpartition(".")[0]
+    path = _supervisor_of(request)
     node = turn.node(path)
     if node is None or node.phase in ("down", "stopping"):
         refuse_not_running(turn, request, path)
@@ -46,6 +47,18 @@ def handle(turn: Turn, request: ChildRequest) -> None:
             _restart(turn, node, request)
         case DeleteChild():
             _delete(turn, node, request)
+        case Amend():
+            amend(turn, node, request)
+
+
+def _supervisor_of(request: Request) -> Path:
+    match request:
+        case StartChild():
+            return request.supervisor
+        case Amend():
+            return request.path
+        case _:
+            return request.path.rpartition(".")[0]
 
 
 def _start(turn: Turn, node: Node, request: StartChild) -> None:
@@ -67,8 +80,10 @@ def _start(turn: Turn, node: Node, request: StartChild) -> None:
     if node.is_dynamic and most is not None and len(node.children) >= most:
         turn.refuse(request.request, StartFailed(path, f"there are max_children = {most} already"))
         return
-    added = Child(spec, 0, is_static=False, stamp=0)
+    added = Child(spec, 0, is_static=request.place is not None, stamp=0)
     turn.add_child(node, added)
+    if request.place is not None:
+        added.position = request.place
     launch_asked(turn, node, added, Asked(request.request, is_new=True))
 
 
@@ -163,7 +178,7 @@ def _idle_child(turn: Turn, node: Node, request: RestartChild | DeleteChild) -> 
     return None
 
 
-def _is_interrupting(node: Node, request: ChildRequest) -> bool:
+def _is_interrupting(node: Node, request: Request) -> bool:
     """Whether a request stops the very child whose requested start or stop keeps the supervisor busy (RS-2)."""
     if node.task is None or not isinstance(request, TerminateChild):
         return False

@@ -10,7 +10,7 @@ SP-3  A supervisor is down only when no process is left below it; it is killed b
 
 from actors.errors import NotRunning, StartFailed
 from runtime.supervision.action import Answer, AskToStop, Done, Halt, Kill
-from runtime.supervision.event import Boot, ChildRequest, Due, Exited, Ignored, Reason, Started, StopTree
+from runtime.supervision.event import Boot, Due, Exited, Ignored, Reason, Request, Started, StopTree
 from runtime.supervision.event import StartFailed as StartFailedEvent
 from runtime.supervision.spec import Path, SupervisorSpec
 from runtime.supervision.start import release, wake
@@ -270,7 +270,7 @@ def _refuse_queued(turn: Turn, node: Node) -> None:
     node.queue = ()
 
 
-def refuse_not_running(turn: Turn, request: ChildRequest, path: Path) -> None:
+def refuse_not_running(turn: Turn, request: Request, path: Path) -> None:
     """Answer a request to a supervisor that is not there."""
     turn.refuse(request.request, NotRunning(turn.name_of(path)))
 

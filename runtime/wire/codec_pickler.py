@@ -43,11 +43,25 @@ def is_importable(name: str) -> bool:
         return False
     module = sys.modules.get(name)
     if module is not None:
-        return getattr(module, "__spec__", None) is not None
+        spec = getattr(module, "__spec__", None)
+        return spec is not None and _is_on_path(name, spec.origin)
     try:
         return importlib.util.find_spec(name) is not None
     except (ImportError, ValueError, AttributeError):  # how find_spec says that a parent is missing or no package
         return False
+
+
+def _is_on_path(name: str, origin: str | None) -> bool:
+    """Would an import find this module where it came from? One that was loaded from a file by hand would not be."""
+    parent = name.rpartition(".")[0]
+    if parent and not is_importable(parent):
+        return False
+    path = getattr(sys.modules.get(parent), "__path__", None)
+    for finder in sys.meta_path:
+        found = finder.find_spec(name, path)
+        if found is not None:
+            return found.origin == origin
+    return False
 
 
 def definition(number: int) -> type:

@@ -17,6 +17,8 @@ import msgspec
 from actors.certificate import DeathCertificate
 from actors.child import AutoShutdown, Backoff, Drain, Mailbox, RestartType, Shutdown
 
+ChangeKind = Literal["removed", "added", "changed", "replaced", "flags"]
+
 LIMIT = 1 << 20
 _MAX_FDS = 253  # SCM_MAX_FD, linux/net/scm.h
 
@@ -26,11 +28,17 @@ class Protocol(Exception):  # an event of the connection, never shown to a user
 
 
 class Worker(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="worker"):
-    """A child specification as it crosses the socket; `payload` is an index into the descriptors beside it."""
+    """A child specification as it crosses the socket.
+
+    Attributes:
+        payload: an index into the descriptors beside it.
+        digest: of what is in there.
+    """
 
     name: str
     actor: str  # label for people: "shop.inventory:Inventory"
     payload: int
+    digest: bytes
     restart: RestartType
     shutdown: Shutdown
     ready: float
@@ -40,6 +48,7 @@ class Worker(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="worke
     significant: bool
     drain: Drain
     understudies: int
+    has_snapshots: bool = False
 
 
 class Subtree(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="tree"):
@@ -114,9 +123,22 @@ class Stop(_Request, frozen=True, tag="stop"):
 
 
 class Restart(_Request, frozen=True, tag="restart"):
-    """Stop a child if it runs, and start it again."""
+    """Stop a child if it runs, and start it again; with `code`, on freshly imported code."""
 
     path: str
+    starting: str = ""
+    code: bool = False
+
+
+class Reload(_Request, frozen=True, tag="reload"):
+    """Turn a supervisor into what `tree` says. Answer: list of Change. Descriptors: the payloads.
+
+    `front`: directories for the front of the actors' sys.path.
+    """
+
+    path: str
+    tree: Subtree
+    front: list[str]
     starting: str = ""
 
 
@@ -173,6 +195,13 @@ class FreeSlab(_Request, frozen=True, tag="free-slab"):
     number: int
 
 
+class GrowSnapshots(_Request, frozen=True, tag="snapshots"):
+    """More memory for an actor's snapshots, with slots of so many bytes. Answer: memfd."""
+
+    path: str
+    nbytes: int
+
+
 class Define(_Request, frozen=True, tag="define"):
     """Store a definition that goes by value; memfd beside it. Answer: its number, the old one of a known key."""
 
@@ -194,6 +223,7 @@ Request = (
     | StartInstance
     | Stop
     | Restart
+    | Reload
     | Delete
     | Status
     | Count
@@ -203,6 +233,7 @@ Request = (
     | MakeSlab
     | OpenSlab
     | FreeSlab
+    | GrowSnapshots
     | Define
     | Definition
 )
@@ -246,6 +277,22 @@ class ChildStatus(msgspec.Struct, frozen=True):
     queued_bytes: int = 0
     mailbox_bytes: int = 0
     large_bytes: int = 0
+
+
+class Change(msgspec.Struct, frozen=True):
+    """What a reload did to one child or supervisor.
+
+    Attributes:
+        path: dotted; "" is the root supervisor.
+        kind: what the new specification asked for.
+        detail: of flags, which; else what is worth knowing.
+        error: why it was not done, or its start failed; "" when it was done.
+    """
+
+    path: str
+    kind: ChangeKind
+    detail: str = ""
+    error: str = ""
 
 
 class Ending(msgspec.Struct, frozen=True):

@@ -18,7 +18,6 @@ from tests.bench.scale import Scale
 from tests.bench.system import system
 from tests.bench.yardstick import peer, python_pass
 
-
 _PAUSE_SECONDS = 0.05  # actors rarely start or die right after one another; a spare is forked meanwhile
 _AGAINST = "os.fork, first byte"
 

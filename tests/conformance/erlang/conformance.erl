@@ -60,13 +60,13 @@ perform(#{<<"op">> := <<"start_tree">>}, {running, _} = State) ->
 perform(#{<<"op">> := <<"start_tree">>, <<"tree">> := Tree}, State) ->
     case start_supervisor(<<"root">>, Tree) of
         {ok, Root} -> {ok, {running, Root}};
-        {error, {start_failed, Reason}} -> {root_error(forget_exit(Reason)), State}
+        {error, {start_failed, Reason}} -> {root_error(Reason), State}
     end;
 perform(#{<<"op">> := <<"reset">>}, State) ->
     {_, _} = perform(#{<<"op">> => <<"stop">>}, State),
     settle(?PASSES),
     [ets:delete_all_objects(Name) || Name <- [starts, stops, named, processes, trace]],
-    receive {'EXIT', _, _} -> ok after 0 -> ok end,
+    forget_exits(),
     {ok, none};
 perform(#{<<"op">> := <<"stop">>}, {running, Root}) ->
     exit(Root, shutdown),
@@ -89,9 +89,9 @@ perform(#{<<"op">> := Op, <<"sup">> := Sup} = Operation, State) ->
     end;
 perform(_, State) -> {#{error => unknown_operation}, State}.
 
-%% start_link of a supervisor that fails leaves an exit message to us, who trap them
-forget_exit(Reason) ->
-    receive {'EXIT', _, _} -> Reason after 0 -> Reason end.
+%% a supervisor that fails to start leaves an exit message to us, who trap them
+forget_exits() ->
+    receive {'EXIT', _, _} -> forget_exits() after 0 -> ok end.
 
 start_behaviour(Id, Told) ->
     case binary:split(Told, <<" ">>) of
@@ -105,14 +105,14 @@ die(Pid, Reason) ->
     Pid ! {die, Reason},
     receive {'DOWN', Reference, process, Pid, _} -> ok end.
 
-administer(<<"start_child">>, Pid, #{<<"child">> := Child} = Operation) ->
+administer(<<"start_child">>, Pid, #{<<"child">> := Child}) ->
     Given = case is_dynamic(Pid) of
         true -> [maps:get(<<"id">>, Child)];
         false -> child(Child)
     end,
-    started(supervisor:start_child(Pid, Given), maps:get(<<"id">>, Child, null), Operation);
-administer(<<"restart_child">>, Pid, #{<<"id">> := Id} = Operation) ->
-    started(supervisor:restart_child(Pid, Id), Id, Operation);
+    started(supervisor:start_child(Pid, Given), maps:get(<<"id">>, Child, null));
+administer(<<"restart_child">>, Pid, #{<<"id">> := Id}) ->
+    started(supervisor:restart_child(Pid, Id), Id);
 administer(<<"terminate_child">>, Pid, #{<<"id">> := Id}) -> done(supervisor:terminate_child(Pid, Id));
 administer(<<"delete_child">>, Pid, #{<<"id">> := Id}) -> done(supervisor:delete_child(Pid, Id));
 administer(<<"which_children">>, Pid, _) ->
@@ -137,10 +137,11 @@ refuse_bug(Rows, Result) ->
         false -> Result
     end.
 
-started({ok, undefined}, _, _) -> ignored;
-started({ok, _}, _, _) -> ok;
-started({error, {start_failed, _}}, Id, _) -> #{error => start_failed, child => Id};
-started(Refused, _, _) -> done(Refused).
+started({ok, undefined}, _) -> ignored;
+started({ok, _}, _) -> ok;
+started({error, {start_failed, _}}, Id) -> #{error => start_failed, child => Id};
+started({error, {{start_failed, _}, _}}, Id) -> #{error => start_failed, child => Id};
+started(Refused, _) -> done(Refused).
 
 done(ok) -> ok;
 done({error, {already_started, _}}) -> #{error => already_started};

@@ -6,17 +6,41 @@ from typing import Any
 
 Operation = dict[str, Any]
 
-_MILLISECONDS = (100, 170, 230, 410, 1300, 2900)  # no two sums alike, so that no two deadlines meet
 
 
-def random_script(seed: int, length: int) -> list[Operation]:
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How much time a script takes. No two sums of deadlines should be alike, so that no two of them meet.
+
+    Attributes:
+        workers: shutdowns of workers, in milliseconds.
+        supervisors: shutdowns of nested supervisors that have one of their own.
+        max_seconds: the window.
+        advances: seconds that pass; those of 1 and more end the window.
+        stops: how workers take a polite stop.
+    """
+
+    workers: tuple[int, ...] = (100, 170, 230, 410, 1300, 2900)
+    supervisors: tuple[int, ...] = (50, 350, 790)
+    max_seconds: int = 300  # more than any sequence of hanging stops takes: else a restart loop need not end
+    advances: tuple[float, ...] = (0.3, 40.0, 301.0)
+    stops: tuple[str, ...] = ("ok", "hang", "crash")
+
+
+VIRTUAL = Pace()
+REAL = Pace(workers=(310, 530, 770), supervisors=(400, 990), advances=(0.01,))  # for real processes, in real time
+WINDOW = Pace(workers=(2000,), supervisors=(4000,), max_seconds=1, advances=(2.1, 0.01, 0.01), stops=("ok", "crash"))
+
+
+def random_script(seed: int, length: int, pace: Pace = VIRTUAL) -> list[Operation]:
     """A script of so many operations after the start of its tree."""
-    return _Writer(random.Random(seed)).script(length)
+    return _Writer(random.Random(seed), pace).script(length)
 
 
 class _Writer:
-    def __init__(self, chance: random.Random) -> None:
+    def __init__(self, chance: random.Random, pace: Pace) -> None:
         self.chance = chance
+        self.pace = pace
         self.count = 0
         self.workers: list[str] = []
         self.supervisors: dict[str, _Known] = {}
@@ -40,7 +64,7 @@ class _Writer:
         tree: dict[str, Any] = {
             "strategy": strategy,
             "max_restarts": chance.choice((0, 1, 2, 3, 5, 5, 8)),
-            "max_seconds": 300,  # more than any sequence of hanging stops takes: else a restart loop need not end
+            "max_seconds": self.pace.max_seconds,
             "auto_shutdown": auto,
         }
         known = self.supervisors[name] = _Known(strategy == "dynamic", auto, [])
@@ -68,9 +92,9 @@ class _Writer:
         if auto != "never" and restart != "permanent" and self.chance.random() < 0.6:
             options["significant"] = True
         if is_worker:
-            options["shutdown"] = self.chance.choice((*_MILLISECONDS, "kill"))
+            options["shutdown"] = self.chance.choice((*self.pace.workers, "kill"))
         elif self.chance.random() < 0.3:
-            options["shutdown"] = self.chance.choice((50, 350, 790, "kill", "infinity"))
+            options["shutdown"] = self.chance.choice((*self.pace.supervisors, "kill", "infinity"))
         if self.chance.random() < 0.005:
             options["restart"] = "always"
         return options
@@ -87,7 +111,7 @@ class _Writer:
             case 6 | 7:
                 return self.behave()
             case 8 | 9:
-                return {"op": "advance", "seconds": self.chance.choice((0.3, 40.0, 301.0))}
+                return {"op": "advance", "seconds": self.chance.choice(self.pace.advances)}
             case 10 | 11 | 12:
                 return self.start_child(supervisor, known)
             case 13 | 14:
@@ -115,7 +139,7 @@ class _Writer:
         if self.chance.random() < 0.6:
             how = self.chance.choice(("ok", "ok", "fail", "fail 1", "fail 2", "ignore"))
             return {"op": "behave", "id": worker, "start": how}
-        return {"op": "behave", "id": worker, "stop": self.chance.choice(("ok", "hang", "crash"))}
+        return {"op": "behave", "id": worker, "stop": self.chance.choice(self.pace.stops)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,149 @@
+"""Snapshots: an actor's state, committed with the message that made it, so that its effect is exactly once.
+
+    0     commit word: number of the commit << 1 | slot
+    4096  slot 0: what was handled, the answer, the state
+    …     slot 1
+
+After a message the new state and the encoded answer are written to the spare slot; then one aligned 8-byte store of the
+commit word makes them the present ones; then the answer is sent. An actor killed before the store has done nothing, one
+killed after it has done everything: an answer that was not sent is sent by the supervisor, from here.
+
+SN-1  The supervisor holds the memory: it goes from incarnation to incarnation, and ends with the name.
+SN-2  A state that does not fit gets a larger memory; the one with the latest commit counts, so that growing is no moment.
+SN-3  The word is stored through `memoryview.cast("Q")`: `struct.pack_into` zeroes first, and a kill would find zeros.
+"""
+
+import inspect
+import mmap
+import os
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from actors.errors import BadActor
+from actors.message import messages_of
+from runtime.memory.seal import allocated
+
+FIRST_BYTES = 16 * 1024
+_DATA_AT = 4096
+_HEAD = struct.Struct("<QQQIIQ")  # epoch, frame, reply address, length of the answer, kind of the state, its length
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """A commit, read back.
+
+    Attributes:
+        number: 1 for the first of this memory's actor.
+        epoch: of the journal the message was in.
+        frame: the message's place in it; 0 for none (a timer).
+        reply_to: where its answer goes.
+        answer: the reply frame; b"" for none.
+        kind, state: as the codec encoded it.
+    """
+
+    number: int
+    epoch: int
+    frame: int
+    reply_to: int
+    answer: bytes
+    kind: int
+    state: bytes
+
+
+def has_snapshots(actor: type[Any]) -> bool:
+    """Whether a class has its state committed: it has both `snapshot` and `restore`.
+
+    Raises:
+        BadActor: it has one of the two; an async `snapshot`; concurrent messages, which have no state in between.
+    """
+    found = [name for name in ("snapshot", "restore") if callable(getattr(actor, name, None))]
+    if not found:
+        return False
+    if len(found) == 1:
+        raise BadActor(
+            f"{actor.__qualname__}: expected both snapshot(self) and restore(self, state), got {found[0]} only"
+        )
+    if inspect.iscoroutinefunction(getattr(actor, "snapshot", None)):
+        raise BadActor(f"{actor.__qualname__}.snapshot: expected def, got async def: it is called between two messages")
+    concurrent = [name for name, entry in messages_of(actor).items() if entry.options.concurrent]
+    if concurrent:
+        raise BadActor(f"{actor.__qualname__}.{concurrent[0]}: a concurrent message in an actor with snapshots")
+    return True
+
+
+def create(nbytes: int = FIRST_BYTES) -> int:
+    """Memory for two slots of that size; the caller owns the descriptor.
+
+    Raises:
+        OSError: it cannot be had.
+    """
+    return allocated("understudy-snapshots", _DATA_AT + 2 * nbytes)
+
+
+def latest(fds: list[int]) -> tuple[int, Commit | None]:
+    """Of several memories of one actor the one with the latest commit (SN-2), and that commit."""
+    best, commit = fds[0], _read(fds[0])
+    for fd in fds[1:]:
+        other = _read(fd)
+        if other is not None and (commit is None or other.number > commit.number):
+            best, commit = fd, other
+    return best, commit
+
+
+def _read(fd: int) -> Commit | None:
+    word = int.from_bytes(os.pread(fd, 8, 0), "little")
+    if not word:
+        return None
+    slot_bytes = (os.fstat(fd).st_size - _DATA_AT) // 2
+    at = _DATA_AT + (word & 1) * slot_bytes
+    epoch, frame, reply_to, answer_length, kind, length = _HEAD.unpack(os.pread(fd, _HEAD.size, at))
+    answer = os.pread(fd, answer_length, at + _HEAD.size)
+    state = os.pread(fd, length, at + _HEAD.size + answer_length)
+    return Commit(word >> 1, epoch, frame, reply_to, answer, kind, state)
+
+
+class Snapshots:
+    """The committing end, in the actor's process."""
+
+    __slots__ = ("_grow", "_number", "_slot_bytes", "_slots", "_word")
+
+    def __init__(self, fd: int, grow: Callable[[int], int]) -> None:
+        """Go on from the latest commit.
+
+        Args:
+            fd: of the memory; stays the caller's.
+            grow: makes a memory with slots of so many bytes, held by the supervisor, and returns its descriptor.
+        """
+        self._grow = grow
+        self._number = 0
+        self._map(fd)
+        self._number = self._word[0] >> 1
+
+    def commit(
+        self, epoch: int, frame: int, reply_to: int, answer: bytes, kind: int, state: bytes | memoryview
+    ) -> None:
+        """Make a state and an answer the present ones."""
+        nbytes = _HEAD.size + len(answer) + len(state)
+        if nbytes > self._slot_bytes:
+            fd = self._grow(1 << nbytes.bit_length())
+            try:
+                self._map(fd)
+            finally:
+                os.close(fd)
+        self._number = number = self._number + 1
+        slot = self._slots[number & 1]
+        answer_at = _HEAD.size
+        state_at = answer_at + len(answer)
+        _HEAD.pack_into(slot, 0, epoch, frame, reply_to, len(answer), kind, len(state))
+        slot[answer_at:state_at] = answer
+        slot[state_at : state_at + len(state)] = state
+        self._word[0] = number << 1 | number & 1  # SN-3
+
+    def _map(self, fd: int) -> None:
+        view = memoryview(mmap.mmap(fd, os.fstat(fd).st_size))
+        self._slot_bytes = (len(view) - _DATA_AT) // 2
+        middle = _DATA_AT + self._slot_bytes
+        self._slots = (view[_DATA_AT:middle], view[middle:])
+        self._word = view[:8].cast("Q")
