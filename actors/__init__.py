@@ -46,8 +46,10 @@ from actors.errors import (
     Unencodable,
     UnsafeDirectory,
 )
+from actors.layout import Layout, array, committed_at_of, field, generation_of
 from actors.message import BoundMessage, message
 from actors.ref import is_ref, name_of
+from actors.region import Region, RegionSpec
 from actors.reply import Reply
 from actors.timer import Timer
 
@@ -76,6 +78,7 @@ __all__ = [
     "DeathCertificate",
     "Down",
     "DynamicSupervisor",
+    "Layout",
     "LayoutMismatch",
     "Mailbox",
     "MailboxFull",
@@ -87,9 +90,11 @@ __all__ = [
     "NotFound",
     "NotRunning",
     "OutOfMemory",
+    "Region",
     "RegionBusy",
     "RegionDamaged",
     "RegionError",
+    "RegionSpec",
     "RemoteError",
     "Reply",
     "Restarting",
@@ -104,9 +109,13 @@ __all__ = [
     "Undecodable",
     "Unencodable",
     "UnsafeDirectory",
+    "array",
     "child",
+    "committed_at_of",
     "deadline",
     "dynamic",
+    "field",
+    "generation_of",
     "is_ref",
     "message",
     "name_of",

@@ -90,7 +90,7 @@ class DeathCertificate:
         return "\n".join(parts)
 
     def trimmed(self, nbytes: int) -> Self:
-        """The same certificate with its texts cut so that they take at most about nbytes; the innermost call is kept."""
+        """The same certificate with its texts cut to about nbytes in all; the innermost calls are kept."""
         third = nbytes // 3
         lines: list[str] = []
         room = third

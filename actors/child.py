@@ -12,6 +12,7 @@ from typing import Any, Generic, Literal, ParamSpec, Self, TypeVar
 
 from actors.actor import Actor, OnRaise
 from actors.errors import BadActor, BadSpec
+from actors.region import RegionSpec
 
 A = TypeVar("A")
 P = ParamSpec("P")
@@ -143,6 +144,7 @@ class Tree:
         template: of a dynamic supervisor, the child its instances are made of.
         max_children: of a dynamic supervisor; None: no limit.
         restart, shutdown, significant: how this supervisor is supervised itself, when nested.
+        regions: name → shared memory; made before any child is started. Of the root supervisor only.
     """
 
     children: Mapping[str, "Child[Any] | Tree"] = field(default_factory=dict)
@@ -156,6 +158,7 @@ class Tree:
     restart: RestartType = "permanent"
     shutdown: Shutdown = "infinity"
     significant: bool = False
+    regions: Mapping[str, RegionSpec] = field(default_factory=dict)
 
 
 def child(actor: Callable[P, A], *args: P.args, **kwargs: P.kwargs) -> Child[A]:

@@ -5,11 +5,14 @@ from typing import Any, TypeVar, overload
 
 from actors.errors import NotAMessage
 from actors.interfaces import Backstage
+from actors.layout import Layout
 from actors.message import options_of
 from actors.ref import Ref, name_of
+from actors.region import Region
 from actors.timer import Timer, Timers
 
 A = TypeVar("A")
+L = TypeVar("L", bound=Layout)
 
 
 class Context:
@@ -55,6 +58,19 @@ class Context:
     def ref_to(self, path: str, actor: type[Any] | None = None) -> Any:
         """A reference to the actor at a dotted path; typed and checked when its class is given."""
         return Ref(self._backstage, path, actor)
+
+    @overload
+    def region(self, name: str) -> Region[Any]: ...
+    @overload
+    def region(self, name: str, layout: type[L]) -> Region[L]: ...
+    def region(self, name: str, layout: type[Any] | None = None) -> Region[Any]:
+        """The shared region of that name; typed and checked when its layout is given. It must be there.
+
+        Raises:
+            NotFound: there is none; `context.supervisor.region(name, layout)` makes one.
+            LayoutMismatch: it was made with another layout; the text shows the difference.
+        """
+        return self._backstage.region(name, layout)
 
     def after(self, seconds: float, message: Callable[..., Any], *args: Any) -> Timer:
         """Have `message(*args)` run on this actor in so many seconds, between two messages."""

@@ -10,7 +10,9 @@ from contextvars import ContextVar
 from typing import Any, Protocol
 
 from actors.errors import ActorError
+from actors.layout import Layout
 from actors.message import BoundMessage, MessageEntry
+from actors.region import Region
 
 
 class Machine(Protocol):
@@ -31,6 +33,15 @@ class Machine(Protocol):
         Raises:
             NoSuchMessage: the running actor publishes no such message (entry is None).
             NotFound: nothing is known at that path (entry is None).
+        """
+        ...
+
+    def region(self, name: str, layout: type[Layout] | None = None) -> Region[Any]:
+        """The region of that name, opened for this process; layout None: as it was described when it was made.
+
+        Raises:
+            NotFound: there is none.
+            LayoutMismatch: it was made with another layout.
         """
         ...
 

@@ -46,7 +46,7 @@ class _Closed(type):
     """Gives every layout empty slots, so that a misspelt field is an AttributeError and no new attribute."""
 
     def __new__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> "_Closed":
-        is_filled_later = "__slots__" in namespace  # a class that goes by value arrives with the slots it was given
+        is_filled_later = namespace.keys() == {"__module__"}  # cloudpickle's beginning of a class that goes by value
         namespace.setdefault("__slots__", ())
         made = super().__new__(cls, name, bases, namespace)
         if bases and not is_filled_later and "__shape__" not in vars(made):

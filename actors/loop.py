@@ -68,6 +68,8 @@ class Part:
         asynchronous: names whose handler is `async def`.
         concurrent: names whose messages run side by side.
         crash_on_raise: a handler that raises ends the actor (LO-1).
+        tasks: of concurrent messages that are being handled.
+        crashes: what they ended the actor with.
     """
 
     actor: Actor
@@ -107,10 +109,11 @@ async def run(part: Part, inbox: Inbox) -> str:
         raise
 
 
-async def _run(part: Part, inbox: Inbox) -> str:
+async def _run(part: Part, inbox: Inbox) -> str:  # noqa: PLR0912  # THE loop, in one piece
     take, done, handlers = inbox.take_nowait, inbox.done, part.handlers
     context, timers = part.context, part.context.timers
     asynchronous, concurrent = part.asynchronous, part.concurrent
+    pending_timers = timers.pending
     are_begun = True
     while True:  # You know how people talk about "the actor loop"? This is it.
         message = take()
@@ -118,7 +121,9 @@ async def _run(part: Part, inbox: Inbox) -> str:
             reason = inbox.stop_wanted() or context.stop_reason
             if reason is not None:
                 break
-            if not await _run_due_timers(part, inbox):
+            if not pending_timers:
+                await inbox.wait(None)
+            elif not await _run_due_timers(part, inbox):
                 await inbox.wait(timers.next_due_ns())
             continue
         token, name, args, kwargs = message
@@ -140,7 +145,7 @@ async def _run(part: Part, inbox: Inbox) -> str:
         if context.stop_reason is not None:
             reason = context.stop_reason
             break
-        if timers.next_due_ns() is not None:
+        if pending_timers:
             await _run_due_timers(part, inbox)
     if part.tasks:
         await asyncio.gather(*part.tasks)  # LO-4

@@ -21,12 +21,15 @@ from actors.actor import OnRaise
 from actors.certificate import DeathCertificate
 from actors.child import Child, Drain, Mailbox, RestartType, Shutdown, Tree, checked_name
 from actors.interfaces import attach, detach
+from actors.layout import Layout
 from actors.ref import Ref, is_ref, name_of
+from actors.region import Region, Writers
 from actors.rehearsal.letter import DeadLetter
 from actors.rehearsal.play import Play
 from actors.rehearsal.player import ActorStatus
 
 A = TypeVar("A")
+L = TypeVar("L", bound=Layout)
 
 
 class StageSupervisor:
@@ -94,6 +97,15 @@ class StageSupervisor:
     def ref(self, path: str, actor: type[Any] | None = None) -> Any:
         """A reference to the actor at path; typed and checked when its class is given."""
         return Ref(self._play, self._joined(path), actor)
+
+    @overload
+    def region(self, name: str) -> Region[Any]: ...
+    @overload
+    def region(self, name: str, layout: type[L], *, writers: Writers | None = None) -> Region[L]: ...
+    def region(self, name: str, layout: type[Any] | None = None, *, writers: Writers | None = None) -> Region[Any]:
+        """The shared region of that name; with a layout it is made if there is none. `writers` makes no difference."""
+        del writers
+        return self._play.region(name, layout)
 
     def __getitem__(self, path: str) -> Any:
         """An untyped reference to the actor at path."""

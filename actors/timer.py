@@ -5,7 +5,7 @@ TI-2  Timers due at the same time run in the order in which they were set.
 """
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 
@@ -41,8 +41,13 @@ class Timers:
     __slots__ = ("_count", "_heap")
 
     def __init__(self) -> None:
-        self._heap: list[tuple[int, int, Timer]] = []
+        self._heap: list[tuple[int, int, Timer]] = []  # one list for good: the loop looks at it
         self._count = 0
+
+    @property
+    def pending(self) -> Sequence[object]:
+        """Empty while no timer is set; the same object for good."""
+        return self._heap
 
     def add(self, timer: Timer) -> Timer:
         """Set a timer; it is delivered by `take` once its time has come."""

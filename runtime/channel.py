@@ -9,6 +9,7 @@ CH-2  The supervisor holds the FIFO's write end while the caller is registered: 
 
 import asyncio
 import concurrent.futures
+import contextlib
 import os
 import select
 import sys
@@ -20,7 +21,16 @@ from typing import Any
 import msgpack
 
 from actors.certificate import DeathCertificate
-from actors.errors import ActorDied, ActorError, ActorStopped, BlockingCall, DeadlineExceeded, Delivered, SystemGone
+from actors.errors import (
+    ActorDied,
+    ActorError,
+    ActorStopped,
+    BlockingCall,
+    DeadlineExceeded,
+    Delivered,
+    SystemGone,
+    Undecodable,
+)
 from runtime.mailbox.letterbox import Letterbox
 from runtime.mailbox.patience import Patience
 from runtime.wire.codec import Codec
@@ -174,13 +184,17 @@ class Channel:
 
     def _dispatch(self, raw: bytes) -> None:
         at = 0
-        while at < len(raw):
+        while at + REPLY.size <= len(raw):
             length, flags, ask_id = unpack_reply(raw, at)
+            if not REPLY.size <= length <= len(raw) - at:
+                at = self._next_known(raw, at + 1)  # a foreign writer's
+                continue
             pending = self.pending.pop(ask_id, None)
             if pending is None:
                 self.late += 1
                 if flags & LARGE:
-                    self._lease(int.from_bytes(raw[at + REPLY.size : at + length], "little"))
+                    with contextlib.suppress(ActorError):
+                        self._lease(int.from_bytes(raw[at + REPLY.size : at + length], "little"))
             else:
                 ok, value = self.decode(flags, raw[at + REPLY.size : at + length], pending.actor)
                 pending.settle(ok=ok, value=value)
@@ -188,17 +202,27 @@ class Channel:
 
     def decode(self, flags: int, payload: bytes, actor: str) -> tuple[bool, Any]:
         """What a reply frame says: (True, value) or (False, exception)."""
-        if flags & DEATH:
-            return False, _died(payload)
-        if flags & STOPPED:
-            return False, ActorStopped(actor, "no", payload.decode())
         try:
+            if flags & DEATH:
+                return False, _died(payload)
+            if flags & STOPPED:
+                return False, ActorStopped(actor, "no", payload.decode())
             body = self._lease(int.from_bytes(payload, "little")) if flags & LARGE else payload
             if flags & ERROR:
                 return False, self._codec.decode_error(body)
             return True, self._codec.decode_value(kind_of(flags), body)
         except ActorError as exc:  # Undecodable, or the body is gone with the system
             return False, exc
+        except Exception as exc:  # a foreign writer's idea of an answer: the ask ends with it, and no other
+            return False, Undecodable(f"{actor}: an answer that is none arrived: {exc!r}")
+
+    def _next_known(self, raw: bytes, start: int) -> int:
+        """Where the next answer to a pending ask begins."""
+        for at in range(start, len(raw) - REPLY.size + 1):
+            length, _, ask_id = unpack_reply(raw, at)
+            if ask_id in self.pending and REPLY.size <= length <= len(raw) - at:
+                return at
+        return len(raw)
 
     def expire(self, now_ns: int) -> int:
         """End what is past its deadline; returns when the next one is due, 0 for never."""

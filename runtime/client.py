@@ -21,15 +21,15 @@ from actors import errors
 from actors.child import AutoShutdown, Backoff, Child, Strategy, Tree
 from actors.errors import ActorError, AlreadyRunning, BootFailed, NoSuchSystem, SystemGone
 from actors.interfaces import attach, detach
+from actors.region import RegionSpec
 from runtime import directory
 from runtime.endpoint import LOOP_FIFO_BYTES, Endpoint
 from runtime.facade import AsyncSupervisor
 from runtime.handle import Handle
-from runtime.mailbox.patience import Board
+from runtime.mailbox.patience import Board, pollers
 from runtime.plan import Packer
 from runtime.process.boot import Boot
 from runtime.wire import control
-from runtime.wire.codec import Codec
 from runtime.wire.control import Ending
 from runtime.wire.line import Lines
 
@@ -59,7 +59,7 @@ class Client(Handle):
             raise NoSuchSystem(self.name) from exc
         lines = Lines(str(root), self.name)
         welcome, board_fd = lines.open()
-        board = Board(board_fd, welcome.seat)
+        board = Board(board_fd, welcome.seat, pollers())
         os.close(board_fd)
         super().__init__(Endpoint(str(root), self.name, lines, board, fifo_bytes=LOOP_FIFO_BYTES))
         self._opened = True
@@ -121,6 +121,7 @@ class Supervisor(Client):
         auto_shutdown: AutoShutdown = "never",
         tree: Tree | None = None,
         path: Sequence[str] | None = None,
+        regions: Mapping[str, RegionSpec] | None = None,
     ) -> None:
         """Describe the system; `open()` or `with` starts it.
 
@@ -130,6 +131,7 @@ class Supervisor(Client):
             strategy, max_restarts, max_seconds, backoff, auto_shutdown: as of `tree(…)`.
             tree: the root supervisor as a whole, instead of the arguments above.
             path: sys.path of the actors; None: this program's.
+            regions: made before the first child is started.
         """
         super().__init__(name or _default_name())
         self._tree = tree or Tree(
@@ -139,6 +141,7 @@ class Supervisor(Client):
             max_seconds=max_seconds,
             backoff=backoff,
             auto_shutdown=auto_shutdown,
+            regions=dict(regions or {}),
         )
         self._sys_path = list(path) if path is not None else None
         self._warden: subprocess.Popen[bytes] | None = None
@@ -150,6 +153,7 @@ class Supervisor(Client):
         Raises:
             AlreadyRunning: a system of this name runs; with its pid.
             StartFailed: a child could not be started; nothing is left running.
+            OutOfMemory: a region could not be made; nothing is left running.
             BootFailed: the supervisor's processes could not be started.
         """
         path = self._sys_path if self._sys_path is not None else sys.path
@@ -157,7 +161,8 @@ class Supervisor(Client):
         self._start_warden()
         try:
             super().open()
-            packer = Packer(Codec())
+            self._make_regions(self._tree)
+            packer = Packer(path)
             try:
                 plan = packer.pack_tree(self.name, self._tree)
                 absolute = [os.path.abspath(entry) for entry in path]

@@ -20,12 +20,14 @@ from pydantic import ValidationError
 
 from actors.child import Child, Tree, checked_name
 from actors.errors import BadSpec, ConfigError
+from actors.layout import Layout
+from actors.region import RegionSpec
 from runtime.configuration.position import Path as KeyPath
 from runtime.configuration.position import positions_of
 from runtime.configuration.problem import Problem, expected_of, lines_of, shape_problems, shown
 from runtime.configuration.rule import KINDS, broken_rules, places_of, undecided
 from runtime.configuration.shape import FileTable, SupervisorTable, WorkerTable, json_schema
-from runtime.configuration.source import classes_of, directories_of, with_references
+from runtime.configuration.source import classes_of, directories_of, layouts_of, with_references
 
 __all__ = ["Config", "json_schema", "load"]
 
@@ -65,10 +67,21 @@ def load(path: Path) -> Config:
     decided = [problem for problem in problems if not _is_said_by(kinds, problem)]
     directories, unusable = directories_of(table, path)
     classes, strangers = ({}, unusable) if unusable else classes_of(places, directories)
-    problems = [*kinds, *decided, *broken_rules(places), *strangers]
+    layouts, shapeless = ({}, []) if unusable else layouts_of(table, directories)
+    problems = [*kinds, *decided, *broken_rules(places), *strangers, *shapeless]
     if problems or model is None:
         raise ConfigError(lines_of(problems, str(path), positions_of(text)))
-    return Config(model.name or path.stem, _supervisor(model, classes, ()), directories, path)
+    regions = {name: RegionSpec(layouts[name], region.writers) for name, region in model.regions.items()}
+    tree = replace(_supervisor(model, _Named(classes, layouts), ()), regions=regions)
+    return Config(model.name or path.stem, tree, directories, path)
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """What a file names, imported: classes by the path of their actor's table, layouts by the name of their region."""
+
+    classes: Mapping[KeyPath, type[Any]]
+    layouts: Mapping[str, type[Layout]]
 
 
 def _read(path: Path) -> str:
@@ -124,10 +137,8 @@ def _is_said_by(kinds: list[Problem], problem: Problem) -> bool:
     )
 
 
-def _supervisor(table: FileTable | SupervisorTable, classes: Mapping[KeyPath, type[Any]], path: KeyPath) -> Tree:
-    children = {
-        name: _child(inner, classes, (*path, "children", name)) for name, inner in (table.children or {}).items()
-    }
+def _supervisor(table: FileTable | SupervisorTable, named: _Named, path: KeyPath) -> Tree:
+    children = {name: _child(inner, named, (*path, "children", name)) for name, inner in (table.children or {}).items()}
     common = Tree(
         children=children,
         strategy="one_for_one" if table.strategy == "dynamic" else table.strategy,
@@ -135,7 +146,7 @@ def _supervisor(table: FileTable | SupervisorTable, classes: Mapping[KeyPath, ty
         max_seconds=table.max_seconds,
         backoff=None if table.backoff is None else table.backoff.to_backoff(),
         auto_shutdown=table.auto_shutdown,
-        template=None if table.template is None else _worker(table.template, classes, (*path, "template")),
+        template=None if table.template is None else _worker(table.template, named, (*path, "template")),
         max_children=table.max_children,
     )
     if isinstance(table, FileTable):
@@ -143,17 +154,15 @@ def _supervisor(table: FileTable | SupervisorTable, classes: Mapping[KeyPath, ty
     return replace(common, restart=table.restart, shutdown=table.shutdown, significant=table.significant)
 
 
-def _child(
-    table: WorkerTable | SupervisorTable, classes: Mapping[KeyPath, type[Any]], path: KeyPath
-) -> Child[Any] | Tree:
+def _child(table: WorkerTable | SupervisorTable, named: _Named, path: KeyPath) -> Child[Any] | Tree:
     match table:
         case WorkerTable():
-            return _worker(table, classes, path)
+            return _worker(table, named, path)
         case SupervisorTable():
-            return _supervisor(table, classes, path)
+            return _supervisor(table, named, path)
 
 
-def _worker(table: WorkerTable, classes: Mapping[KeyPath, type[Any]], path: KeyPath) -> Child[Any]:
-    args = tuple(with_references(value) for value in table.args)
-    kwargs = {key: with_references(value) for key, value in table.kwargs.items()}
-    return Child(classes[path], args, kwargs, table.to_options())
+def _worker(table: WorkerTable, named: _Named, path: KeyPath) -> Child[Any]:
+    args = tuple(with_references(value, named.layouts) for value in table.args)
+    kwargs = {key: with_references(value, named.layouts) for key, value in table.kwargs.items()}
+    return Child(named.classes[path], args, kwargs, table.to_options())

@@ -29,6 +29,7 @@ from runtime.mailbox import journal as journal_module
 from runtime.mailbox import replies as replies_module
 from runtime.mailbox.inbox import Inbox
 from runtime.mailbox.journal import Journal
+from runtime.wire.codec import unpack_plain
 
 VARIABLE = "UNDERSTUDY_CRASH_AT"
 POINTS = frozenset(
@@ -99,12 +100,8 @@ class _Answering:
         self._fuse = fuse
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._replies, name)
-
-    def answer(self, *args: Any) -> None:
-        """As of the replies."""
-        self._replies.answer(*args)
-        self._fuse.reached("after-answer")
+        found = getattr(self._replies, name)
+        return _after("after-answer", found, self._fuse, always=True) if name in ("answer", "send") else found
 
 
 def _wrap(inbox: Inbox, host: object, fuse: _Fuse) -> None:
@@ -117,7 +114,7 @@ def _wrap(inbox: Inbox, host: object, fuse: _Fuse) -> None:
     own["stop_wanted"] = _after("stopping", inbox.stop_wanted, fuse)
     own["_decode"] = _around(inbox.__getattribute__("_decode"), fuse)
     vars(host)["tell_ready"] = _before("before-ready", host.__getattribute__("tell_ready"), fuse)
-    vars(inbox_module)["unpack_plain"] = _around(inbox_module.unpack_plain, fuse)
+    vars(inbox_module)["unpack_plain"] = _around(unpack_plain, fuse)
     if fuse.is_for("mid-zeroing"):
         sys.settrace(_zeroing(fuse))
     if fuse.is_for("instruction"):
@@ -132,12 +129,12 @@ def _before(point: str, call: Callable[..., Any], fuse: _Fuse) -> Callable[..., 
     return crashing
 
 
-def _after(point: str, call: Callable[..., Any], fuse: _Fuse) -> Callable[..., Any]:
-    """A point behind a call that came to something."""
+def _after(point: str, call: Callable[..., Any], fuse: _Fuse, *, always: bool = False) -> Callable[..., Any]:
+    """A point behind a call, or only behind one that came to something."""
 
     def crashing(*args: Any, **kwargs: Any) -> Any:
         value = call(*args, **kwargs)
-        if value:
+        if value or always:
             fuse.reached(point)
         return value
 

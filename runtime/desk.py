@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from actors.errors import ActorError, ActorStopped, NotFound, StartCycle
+from actors.errors import ActorError, ActorStopped, AlreadyStarted, NotFound, StartCycle
 from runtime.callers import Callers
 from runtime.overview import overview
 from runtime.plan import unpacked, unpacked_tree
@@ -220,20 +220,24 @@ class Desk:
                 fds = connection.channel.take_fds()
                 try:
                     self._handle(connection, request, fds)
+                except ActorError as exc:
+                    connection.refuse(exc)
+                except OSError as exc:  # no descriptors, no inodes: what was asked for cannot be had, the rest lives
+                    connection.refuse(ActorError(f"{type(request).__name__}: {os.strerror(exc.errno or 0)}"))
                 finally:
                     for fd in fds:
                         os.close(fd)
-        except ActorError as exc:
-            connection.refuse(exc)
         except BlockingIOError:
             return
-        except (OSError, control.Protocol, msgspec.MsgspecError):  # CT-1
+        except (OSError, control.Protocol, msgspec.MsgspecError, ArithmeticError, ValueError):  # CT-1
             self.drop(connection)
 
     def _handle(self, connection: Connection, request: Any, fds: list[int]) -> None:
         if not connection.is_known and not isinstance(request, control.Hello):
             raise control.Protocol("expected hello")
-        handler = _HANDLERS[type(request)]
+        handler = _HANDLERS.get(type(request))
+        if handler is None:
+            raise control.Protocol("a request that nobody handles")
         handler(self._system, connection, request, fds)
 
 
@@ -245,6 +249,8 @@ def _hello(system: System, connection: Connection, _request: control.Hello, _fds
 
 
 def _boot(system: System, connection: Connection, request: control.Boot, fds: list[int]) -> None:
+    if system.tree.phase != "down":
+        raise AlreadyStarted(system.system, "the tree was booted by the program that owns it")
     system.troupe.set_up(request.path, request.argv)
     system.boot(unpacked_tree(request.tree, fds), connection.result)
 
@@ -360,6 +366,14 @@ def _grow_snapshots(
     connection.answer(None, [worker.box.grow_snapshots(request.nbytes)])
 
 
+def _make_region(system: System, connection: Connection, request: control.MakeRegion, _fds: list[int]) -> None:
+    connection.answer(None, [system.vault.make_region(request.name, request.layout, request.writers)])
+
+
+def _open_region(system: System, connection: Connection, request: control.OpenRegion, _fds: list[int]) -> None:
+    connection.answer(None, [system.vault.region(request.name)])
+
+
 def _define(system: System, connection: Connection, request: control.Define, fds: list[int]) -> None:
     if len(fds) != 1:
         raise control.Protocol("define: expected one descriptor")
@@ -396,6 +410,8 @@ _HANDLERS: dict[type, Callable[[System, Connection, Any, list[int]], None]] = {
     control.MakeSlab: _make_slab,
     control.OpenSlab: _open_slab,
     control.FreeSlab: _free_slab,
+    control.MakeRegion: _make_region,
+    control.OpenRegion: _open_region,
     control.GrowSnapshots: _grow_snapshots,
     control.Define: _define,
     control.Definition: _definition,

@@ -20,12 +20,16 @@ from typing import Any
 
 from actors.deadline import ambient
 from actors.errors import AskCycle, NoSuchMessage, NoSuchSystem, SystemGone
+from actors.layout import Layout
 from actors.message import BoundMessage, MessageEntry
 from runtime.channel import Channel, LoopChannel, Pending, ThreadChannel, current_loop, refuse_in_loop
 from runtime.mailbox import fifo
+from runtime.mailbox.page import CLOSED, LIFE
 from runtime.mailbox.patience import Board, Patience
 from runtime.memory.arena import Arena
+from runtime.memory.region import Region
 from runtime.post import DEFAULT_NS, Post
+from runtime.regions import Regions
 from runtime.route import Route, Routes
 from runtime.store import Store
 from runtime.wire import frame
@@ -37,6 +41,7 @@ from runtime.wire.parts import Payload, pieces_of
 
 _COLLECT_EVERY = 16  # asks under way between two looks at a thread's reply FIFO
 LOOP_FIFO_BYTES = 65536
+_write = os.write
 
 Args = tuple[Any, ...]
 Kwargs = dict[str, Any]
@@ -50,6 +55,7 @@ class Endpoint:
         codec: of every payload that passes.
         lines: to the supervisor.
         arena: for large payloads.
+        regions: of the system.
     """
 
     def __init__(
@@ -68,6 +74,7 @@ class Endpoint:
         self.system = system
         self.lines = lines
         self.arena = Arena(lines)
+        self.regions = Regions(lines, system, own or "")
         self.codec = Codec(Store(lines))
         self._directory = directory
         self._own = own
@@ -98,19 +105,26 @@ class Endpoint:
             if entry is None:
                 raise NoSuchMessage(f"{path}: the actor has no message {name!r}")
         route = self._post.routes.route(path)
-        urgent = entry.options.urgent
-        encode, local, tell_frame, post = self.codec.encode_call, self._local, frame.tell, self._post.post
-        outboxes = self._post.outboxes
+        urgent, retry = entry.options.urgent, entry.options.retry
+        encode, local, post, outboxes = self.codec.encode_call, self._local, self._post.post, self._post.outboxes
+        plain, pickled = frame.tell_head(0, retry), frame.tell_head(1, retry)
+
+        def tell_frame(kind: int, payload: Payload) -> bytes:
+            if type(payload) is bytes and len(payload) <= MAX_PAYLOAD:
+                return frame.headed(pickled if kind else plain, payload)
+            return self._large(kind, payload, 0, 0, 0, retry)
 
         def tell(*args: Any, **kwargs: Any) -> None:
             kind, payload = encode(name, args, kwargs, ())
-            raw = tell_frame(kind, payload) if type(payload) is bytes and len(payload) <= MAX_PAYLOAD else self._large(kind, payload, 0, 0, 0)
+            raw = tell_frame(kind, payload)
             box = route.only
-            try:
-                if box is not None and not urgent and not outboxes and box.post(raw):
-                    return
-            except BrokenPipeError:  # closed: `post` finds the way anew
-                pass
+            if box is not None and not urgent and not outboxes:  # the short way of a thread; `post` knows all others
+                try:
+                    _write(box.fd, raw)
+                    if box.words[LIFE] != CLOSED:
+                        return
+                except (BlockingIOError, BrokenPipeError):  # full, or closed
+                    pass
             post(route, raw, urgent, None)
 
         def call(*args: Any, **kwargs: Any) -> Any:
@@ -119,7 +133,7 @@ class Endpoint:
                 channel = local.channel
             except AttributeError:
                 channel = self._thread_channel()
-            ask_id, until_ns, raw = self._ask_frame(channel, route, name, args, kwargs)
+            ask_id, until_ns, raw = self._ask_frame(channel, route, retry, name, args, kwargs)
             if channel.pending:  # answers of other asks come by it too
                 pending = self._register(channel, ask_id, route, until_ns)
                 self._post_ask(pending, route, raw, urgent)
@@ -128,30 +142,33 @@ class Endpoint:
             return channel.exchange(ask_id, route.path, until_ns, post(route, raw, urgent, until_ns))
 
         def ask(*args: Any, **kwargs: Any) -> Pending:
-            return self._start_ask(route, urgent, name, args, kwargs)
+            return self._start_ask(route, urgent, retry, name, args, kwargs)
 
         async def call_async(*args: Any, **kwargs: Any) -> Any:
-            return await self._start_ask(route, urgent, name, args, kwargs)
+            return await self._start_ask(route, urgent, retry, name, args, kwargs)
 
         def send(*args: Any, **kwargs: Any) -> Coroutine[Any, Any, None]:
-            kind, payload = encode(name, args, kwargs, ())
-            raw = tell_frame(kind, payload) if type(payload) is bytes and len(payload) <= MAX_PAYLOAD else self._large(kind, payload, 0, 0, 0)
+            raw = tell_frame(*encode(name, args, kwargs, ()))
             return self._post.send(route, raw, urgent)
 
         return BoundMessage(name, call_async if entry.is_async else call, ask, tell, send)
 
-    def _start_ask(self, route: Route, urgent: bool, name: str, args: Args, kwargs: Kwargs) -> Pending:
+    def region(self, name: str, layout: type[Layout] | None = None) -> Region[Any]:
+        """See `actors.interfaces.Machine.region`."""
+        return self.regions.open(name, layout)
+
+    def _start_ask(self, route: Route, urgent: bool, retry: int, name: str, args: Args, kwargs: Kwargs) -> Pending:
         loop = current_loop()
         if loop is None:
             channel = self._thread_channel()
             if len(channel.pending) % _COLLECT_EVERY == _COLLECT_EVERY - 1:
                 channel.collect()
-            ask_id, until_ns, raw = self._ask_frame(channel, route, name, args, kwargs)
+            ask_id, until_ns, raw = self._ask_frame(channel, route, retry, name, args, kwargs)
             pending = self._register(channel, ask_id, route, until_ns)
             self._post_ask(pending, route, raw, urgent)
             return pending
         loop_channel = self._loop_channel(loop)
-        ask_id, until_ns, raw = self._ask_frame(loop_channel, route, name, args, kwargs)
+        ask_id, until_ns, raw = self._ask_frame(loop_channel, route, retry, name, args, kwargs)
         pending = self._register(loop_channel, ask_id, route, until_ns)
         try:
             self._post.post_in_loop(loop, route, raw, urgent, pending)
@@ -173,7 +190,7 @@ class Endpoint:
             raise
 
     def _ask_frame(
-        self, channel: Channel, route: Route, name: str, args: Args, kwargs: Kwargs
+        self, channel: Channel, route: Route, retry: int, name: str, args: Args, kwargs: Kwargs
     ) -> tuple[int, int, bytes]:
         """The ask's number, its deadline and its frame."""
         until_ns, chain = ambient.get()
@@ -186,14 +203,14 @@ class Endpoint:
         kind, payload = self.codec.encode_call(name, args, kwargs, chain)
         ask_id = self._next_id()
         if type(payload) is bytes and len(payload) <= MAX_PAYLOAD:
-            return ask_id, until_ns, frame.ask(kind, payload, ask_id, channel.address, until_ns)
-        return ask_id, until_ns, self._large(kind, payload, ask_id, channel.address, until_ns)
+            return ask_id, until_ns, frame.ask(kind, payload, ask_id, channel.address, until_ns, retry)
+        return ask_id, until_ns, self._large(kind, payload, ask_id, channel.address, until_ns, retry)
 
-    def _large(self, kind: int, payload: Payload, ask_id: int, reply_to: int, until_ns: int) -> bytes:
+    def _large(self, kind: int, payload: Payload, ask_id: int, reply_to: int, until_ns: int, retry: int) -> bytes:
         flags = frame.flags_of(kind) | (frame.ASK if ask_id else 0)
         wait_until_ns = None if current_loop() is not None else until_ns or monotonic_ns() + DEFAULT_NS
         number = self.arena.put(pieces_of(payload), wait_until_ns)
-        return frame.large(flags, ask_id, reply_to, until_ns, number)
+        return frame.large(flags, ask_id, reply_to, until_ns, number, retry)
 
     def _unsent(self, raw: bytes) -> None:
         """Nobody will get that frame: free its body, if it has one."""
@@ -248,6 +265,7 @@ class Endpoint:
             os.close(channel.fd)
         self._channels.clear()
         self._post.close()
+        self.arena.close()
         self.lines.close()
         self._board.close()
 
@@ -260,6 +278,7 @@ class Endpoint:
         self._free.clear()  # after it: the thread's own has just been given back
         self._loops.clear()
         self._post.close()
+        self.arena.close()
         self.lines.close()
         self._lock = threading.Lock()
         self._next_id = _ids()

@@ -6,10 +6,14 @@ from typing import Any, TypeVar, overload
 
 from actors.actor import OnRaise
 from actors.child import Child, Drain, Mailbox, RestartType, Shutdown, Tree
+from actors.layout import Layout
+from actors.region import Writers
 from runtime.handle import Handle
+from runtime.memory.region import Region
 from runtime.wire.control import Change, ChildStatus
 
 A = TypeVar("A")
+L = TypeVar("L", bound=Layout)
 
 
 class AsyncHandle:
@@ -76,6 +80,18 @@ class AsyncHandle:
     def ref(self, path: str, actor: type[Any] | None = None) -> Any:
         """A reference to the actor at path; typed and checked when its class is given."""
         return self._handle.ref(path) if actor is None else self._handle.ref(path, actor)
+
+    @overload
+    async def region(self, name: str) -> Region[Any]: ...
+    @overload
+    async def region(self, name: str, layout: type[L], *, writers: Writers | None = None) -> Region[L]: ...
+    async def region(
+        self, name: str, layout: type[Any] | None = None, *, writers: Writers | None = None
+    ) -> Region[Any]:
+        """The shared region of that name; with a layout it is made if there is none. See `Handle.region`."""
+        if layout is None:
+            return await asyncio.to_thread(self._handle.region, name)
+        return await asyncio.to_thread(self._handle.region, name, layout, writers=writers)
 
     def __getitem__(self, path: str) -> Any:
         """An untyped reference to the actor at path."""

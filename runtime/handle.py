@@ -12,16 +12,19 @@ import msgspec
 
 from actors.actor import OnRaise
 from actors.child import Child, Drain, Mailbox, RestartType, Shutdown, Tree
-from actors.errors import BlockingCall
+from actors.errors import BadSpec, BlockingCall
+from actors.layout import Layout
 from actors.ref import Ref
+from actors.region import Writers
 from runtime.channel import current_loop
 from runtime.endpoint import Endpoint
+from runtime.memory.region import Region
 from runtime.plan import Packer
 from runtime.wire import control
-from runtime.wire.codec import Codec
 from runtime.wire.control import Change, ChildStatus
 
 A = TypeVar("A")
+L = TypeVar("L", bound=Layout)
 
 
 class Handle:
@@ -75,7 +78,7 @@ class Handle:
         """
         if isinstance(spec, Child) and options:
             spec = spec.options(**options)
-        packer = Packer(Codec())
+        packer = Packer()
         try:
             plan = packer.pack(name, spec)
             path, _ = self._request(
@@ -113,11 +116,13 @@ class Handle:
             BadSpec: it is not valid, or would make a running supervisor dynamic; nothing was touched.
             Unencodable: a constructor argument that cannot be sent; nothing was touched.
             NotRunning, NotFound: this supervisor is down, or there is none.
+            LayoutMismatch, OutOfMemory: of a region; nothing else was touched. Regions that spec does not have stay.
         """
-        packer = Packer(Codec())
+        self._make_regions(spec)
+        front = [os.path.abspath(entry) for entry in path]
+        packer = Packer(front)
         try:
             plan = packer.pack_tree(self._path.rpartition(".")[2] or self._endpoint.system, spec)
-            front = [os.path.abspath(entry) for entry in path]
             request = control.Reload(path=self._path, tree=plan, front=front, starting=self._starting)
             value, _ = self._request(request, packer.fds)
         finally:
@@ -149,6 +154,27 @@ class Handle:
         """A reference to the actor at path below this supervisor; typed and checked when its class is given."""
         return Ref(self._endpoint, self._joined(path), actor)
 
+    @overload
+    def region(self, name: str) -> Region[Any]: ...
+    @overload
+    def region(self, name: str, layout: type[L], *, writers: Writers | None = None) -> Region[L]: ...
+    def region(self, name: str, layout: type[Any] | None = None, *, writers: Writers | None = None) -> Region[Any]:
+        """The shared region of that name, of the whole system; with a layout it is made if there is none.
+
+        Args:
+            layout: None: only opened, with the fields it was described by when it was made.
+            writers: "one": the first process that writes stays the only one until it ends; None: as it is, "many" when
+                it is made now.
+        Raises:
+            NotFound: there is none, and no layout to make it with.
+            LayoutMismatch: it was made with another layout; the text shows the difference.
+            RegionError: it was made with other writers.
+            OutOfMemory: it is larger than what is left; nothing is made.
+        """
+        self._refuse_in_loop()
+        regions = self._endpoint.regions
+        return regions.open(name) if layout is None else regions.make(name, layout, writers)
+
     def __getitem__(self, path: str) -> Any:
         """An untyped reference to the actor at path."""
         return self.ref(path)
@@ -166,9 +192,19 @@ class Handle:
         value, _ = self._request(control.Status(path=self._joined(path), deep=deep))
         return msgspec.convert(value, list[ChildStatus])
 
-    def _request(self, message: Any, fds: list[int] | None = None) -> tuple[Any, list[int]]:
+    def _make_regions(self, spec: Tree) -> None:
+        """Make those that are not there."""
+        if self._path and spec.regions:
+            raise BadSpec(self._path, "invalid_regions", "expected regions at the root supervisor only")
+        for name, region in spec.regions.items():
+            self.region(name, region.layout, writers=region.writers).close()
+
+    def _refuse_in_loop(self) -> None:
         if current_loop() is not None:
             raise BlockingCall("this call would block the running event loop; use `async with` and await it")
+
+    def _request(self, message: Any, fds: list[int] | None = None) -> tuple[Any, list[int]]:
+        self._refuse_in_loop()
         return self._endpoint.lines.request(message, fds)
 
     def _joined(self, path: str) -> str:

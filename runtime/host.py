@@ -26,6 +26,7 @@ from actors.actor import Actor, Down
 from actors.certificate import DeathCertificate
 from actors.context import Context
 from actors.interfaces import attach
+from actors.layout import Layout
 from actors.loop import Part, call_hook, part_of, run
 from actors.message import BoundMessage, MessageEntry, messages_of
 from actors.ref import Ref
@@ -38,16 +39,19 @@ from runtime.mailbox.inbox import AsyncInbox, BlockingInbox, Inbox
 from runtime.mailbox.page import LAST_WORDS_AT, Page
 from runtime.mailbox.patience import Board, Patience
 from runtime.mailbox.replies import Replies
+from runtime.memory.lock import Holder
+from runtime.memory.region import Region
 from runtime.memory.snapshots import Snapshots, latest
 from runtime.politeloop import polite_loop
 from runtime.process import prctl
 from runtime.process.order import Launch, Ready, ready_line
-from runtime.process.zygote import constructor_part, reset_signals
+from runtime.process.zygote import constructor_part
+from runtime.regions import Regions
 from runtime.wire.codec import Codec
 from runtime.wire.control import GrowSnapshots, Watch
 from runtime.wire.line import Lines
 from runtime.wire.parts import whole
-from runtime.wire.placeholder import RefTo
+from runtime.wire.placeholder import RefTo, RegionTo
 
 _HOOKS = ("on_start", "on_stop", "on_down", "on_error")
 _REPLY_FIFO_BYTES = 4096
@@ -65,8 +69,16 @@ class Host:
         self.endpoint = Endpoint(
             launch.directory, launch.system, lines, board, own=launch.address, fifo_bytes=_REPLY_FIFO_BYTES
         )
-        self.log = logger(launch.path, launch.incarnation, page)
+        self.endpoint.regions = Regions(lines, launch.system, launch.path, self._writer_died)
+        self._log: Any = None
         self._is_starting = True
+
+    @property
+    def log(self) -> Any:
+        """A BoundLogger, made on first use: most actors never log."""
+        if self._log is None:
+            self._log = logger(self._launch.path, self._launch.incarnation, self._page)
+        return self._log
 
     @property
     def system(self) -> str:
@@ -87,6 +99,10 @@ class Host:
         """See `actors.interfaces.Machine.bind`."""
         return self.endpoint.bind(path, name, entry)
 
+    def region(self, name: str, layout: type[Layout] | None = None) -> Region[Any]:
+        """See `actors.interfaces.Machine.region`."""
+        return self.endpoint.regions.open(name, layout)
+
     def watch(self, path: str) -> None:
         """See `actors.interfaces.Backstage.watch`."""
         self.endpoint.lines.request(Watch(path=path, watcher=self._launch.path, on=True))
@@ -101,16 +117,18 @@ class Host:
         ready = Ready(self._launch.path, self._launch.incarnation, is_ignored)
         os.write(self._launch.events, ready_line(ready))
 
+    def _writer_died(self, region: str, dead: Holder | None) -> None:
+        self.log.warning("a writer died in a transaction", region=region, owner=str(dead or "unknown"))
+
 
 def play(launch: Launch, page_fd: int, payload_fd: int, board_fd: int, snapshots_fd: int = -1) -> int:
     """Be the actor until its end; returns the exit code. Called in a fresh fork of the zygote."""
     with contextlib.suppress(PermissionError):
         os.setpgid(0, 0)
-    reset_signals()
     prctl.set_name(launch.path.rpartition(".")[2])
     page = Page(page_fd)
     faulthandler.enable(file=_last_words_file(page_fd), all_threads=True)
-    host = Host(launch, page, Board(board_fd, launch.seat))
+    host = Host(launch, page, Board(board_fd, launch.seat, launch.pollers))
     attach(host)
     try:
         actor_class, args, kwargs = host.endpoint.codec.decode_constructor(constructor_part(payload_fd))
@@ -141,8 +159,7 @@ def warm_up() -> None:
         codec = Codec()
         codec.decode_call(*codec.encode_call("rehearse", (1,), {}, ()))
         codec.decode_value(*codec.encode_value([Actor], "rehearse"))
-        logger("rehearse", 0, rehearsal)
-        Endpoint("", "", Lines("", ""), Board(None, 0), own="", fifo_bytes=_REPLY_FIFO_BYTES).close()
+        Endpoint("", "", Lines("", ""), Board(None, 0, 0), own="", fifo_bytes=_REPLY_FIFO_BYTES).close()
         faulthandler.enable(file=_last_words_file(fd), all_threads=True)
         faulthandler.disable()
         rehearsal.close()
@@ -213,7 +230,8 @@ class _Life:
     def inbox(self, kind: type[Inbox], **more: Any) -> Inbox:
         """The mailbox's receiving end, with what an earlier incarnation left."""
         endpoint = self.host.endpoint
-        replies = Replies(f"{self.launch.directory}/replies", self.page.words, endpoint.codec, endpoint.arena.put)
+        arena, words = endpoint.arena, self.page.words
+        replies = Replies(f"{self.launch.directory}/replies", words, endpoint.codec, arena.put, arena.free)
         inbox = kind(
             self.page,
             f"{self.launch.directory}/{self.launch.mailbox}",
@@ -271,9 +289,11 @@ def _is_async(actor_class: type[Actor]) -> bool:
 
 
 def _resolved(value: Any, host: Host) -> Any:
-    """Constructor arguments from a file, with references where it has `{"$ref" = …}`."""
+    """Constructor arguments from a file, with what `{"$ref" = …}` and `{"$region" = …}` stand for."""
     if isinstance(value, RefTo):
         return Ref(host, value.path)
+    if isinstance(value, RegionTo):
+        return host.region(value.name, value.layout)
     if type(value) is list:
         return [_resolved(item, host) for item in value]
     if type(value) is dict:

@@ -8,7 +8,9 @@ supervisor never opens what is in those. There they become what is decided on (`
 import hashlib
 import itertools
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from actors.actor import Actor
 from actors.child import Backoff, Child, Mailbox, Tree, checked, checked_name
@@ -18,6 +20,7 @@ from runtime.memory.snapshots import has_snapshots
 from runtime.process.zygote import joined_payload
 from runtime.supervision.spec import SupervisorSpec, WorkerSpec
 from runtime.wire.codec import Codec
+from runtime.wire.codec_pickler import is_importable
 from runtime.wire.control import Protocol, Subtree, Worker, encode
 from runtime.wire.parts import whole
 
@@ -66,8 +69,9 @@ class Program:
 class Packer:
     """Packs specifications for one request; `fds` are the payloads, to be sent beside it and closed by `close`."""
 
-    def __init__(self, codec: Codec) -> None:
-        self._codec = codec
+    def __init__(self, path: Sequence[str] = ()) -> None:
+        """Pack for actors that have these directories in front of a `sys.path` like ours."""
+        self._codec = Codec(importable=partial(is_importable, front=path))
         self.fds: list[int] = []
 
     def pack(self, name: str, spec: Child[Actor] | Tree) -> Worker | Subtree:

@@ -11,6 +11,7 @@ PO-3  What is queued for a mailbox goes first: nothing written later overtakes i
 import asyncio
 from collections.abc import Callable
 from time import monotonic_ns
+from typing import NoReturn
 
 from actors.deadline import DEFAULT_SECONDS, ambient
 from actors.errors import ActorError, MailboxFull
@@ -56,7 +57,7 @@ class Post:
             try:
                 box = route.only or (route.pick() if route.boxes else self.routes.look_up(route))
                 if self.outboxes and (current_loop(), box, urgent) in self.outboxes:
-                    raise MailboxFull(route.path, "no", _FULL_IN_LOOP)  # PO-3
+                    _refuse(route, _FULL_IN_LOOP)  # PO-3
                 if (box.post_urgent(raw) if urgent else box.post(raw)) or self._patiently(
                     route, box, raw, urgent, until_ns
                 ):
@@ -83,7 +84,7 @@ class Post:
                 ask.box = box
                 return
             if box.refuse or (outbox is not None and outbox.is_full()):
-                raise MailboxFull(route.path, "no", "the mailbox is full")
+                _refuse(route, "the mailbox is full")
         except BrokenPipeError:
             route.set([])
             ask.box = self.post(route, raw, urgent, None)
@@ -109,7 +110,7 @@ class Post:
                 if is_first and (box.post_urgent(raw) if urgent else box.post(raw)):
                     return
                 if box.refuse:
-                    raise MailboxFull(route.path, "no", "the mailbox is full")
+                    _refuse(route, "the mailbox is full")
                 if await self._wait_in(loop, route, box, raw, urgent):
                     return
             except BrokenPipeError:
@@ -171,6 +172,10 @@ class Post:
                 del self.outboxes[other]
             outbox = self.outboxes[key] = Outbox(loop, box, lambda: self.outboxes.pop(key, None), urgent=urgent)
         outbox.put(waiting)
+
+
+def _refuse(route: Route, detail: str) -> NoReturn:
+    raise MailboxFull(route.path, "no", detail)
 
 
 def _settle(future: asyncio.Future[bool], value: bool) -> None:  # a callback's value

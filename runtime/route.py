@@ -3,6 +3,7 @@
 RT-1  A letterbox is closed when its last user lets go of it, never under a write: descriptors are reused.
 RT-2  Of several processes behind one name the least loaded that is ready gets the message; none ready: the first whose
       mailbox is open, where the message waits.
+RT-3  A pool that has grown says so in the pages of its members: the next message finds them all.
 """
 
 import os
@@ -14,6 +15,7 @@ import msgspec
 from actors.errors import NotFound
 from actors.message import MessageEntry
 from runtime.mailbox.letterbox import Letterbox
+from runtime.mailbox.page import PEERS
 from runtime.wire.control import Open, Opened
 from runtime.wire.line import Lines
 
@@ -46,6 +48,8 @@ class Route:
         boxes = self.boxes
         if len(boxes) == 1:
             return boxes[0]
+        if boxes[0].words[PEERS] > len(boxes):
+            self.set([])  # RT-3
         self._turn += 1
         turned = [boxes[(self._turn + n) % len(boxes)] for n in range(len(boxes))]  # equals take turns
         return min(turned, key=Letterbox.load)

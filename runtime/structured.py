@@ -4,6 +4,7 @@ Nothing global is configured: a program's own structlog and logging settings sta
 "console" or "json"; unset: console for a terminal.
 """
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable
@@ -39,7 +40,18 @@ def line_logger(level: int, keep: Callable[[str], None] | None = None) -> Any:
 
         processors.append(kept)
     return structlog.wrap_logger(
-        structlog.PrintLogger(sys.stderr),
+        _LinePrinter(sys.stderr),
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(level),
     )
+
+
+class _LinePrinter(structlog.PrintLogger):
+    """Prints lines; one that cannot be written is left out."""
+
+    def msg(self, message: str) -> None:
+        """Print one line."""
+        with contextlib.suppress(OSError, ValueError):  # a full disk, a closed pipe: no reason to end an actor
+            super().msg(message)
+
+    log = debug = info = warn = warning = error = critical = exception = fatal = msg

@@ -20,7 +20,7 @@ from actors.certificate import DeathCertificate
 from runtime.callers import Callers
 from runtime.mailbox import page
 from runtime.mailbox.box import Box, directory_of
-from runtime.mailbox.patience import BOARD_BYTES
+from runtime.mailbox.patience import BOARD_BYTES, pollers
 from runtime.memory.seal import allocated
 from runtime.plan import Program
 from runtime.process import exit as process_exit
@@ -71,6 +71,7 @@ class Troupe:
         self._forgotten: set[str] = set()  # of those that are held
         self._by_token: dict[int, Worker] = {}
         self._tokens = itertools.count(1)
+        self._pollers = pollers()
         self.board_fd = allocated("understudy-board", BOARD_BYTES)
         self._seats = set(range(1, BOARD_BYTES))
         self._events_read, self._events_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -148,6 +149,7 @@ class Troupe:
         """The worker's mailbox, made now if there is none."""
         if worker.box is None:
             worker.box = Box(self._root, directory_of(worker.path), worker.program.mailbox.size)
+            self._count_peers(worker)
             wanted = worker.program.mailbox.size
             if worker.box.mailbox_bytes < wanted:
                 self._reporter.mailbox_is_small(worker.path, worker.box.mailbox_bytes, wanted)
@@ -206,6 +208,7 @@ class Troupe:
             worker.box.set_life(page.RESTARTING)
             return
         box, worker.box = worker.box, None
+        self._count_peers(worker)
         box.close(lambda header, started: self._left_over(worker, header, started=started))
 
     def forget(self, path: str) -> None:
@@ -302,7 +305,7 @@ class Troupe:
             self._happened(event.Ignored(worker.path, worker.incarnation))
             return
         if kind not in ("normal", "shutdown"):
-            self._died(certificate)
+            self._loop.call_soon(self._died, certificate)  # the restart first
         self._happened(event.Exited(worker.path, worker.incarnation, event.Reason(kind, certificate)))
 
     def _on_zygote_exit(self) -> None:
@@ -320,6 +323,15 @@ class Troupe:
 
     # ---- inside
 
+    def _count_peers(self, worker: Worker) -> None:
+        """Tell the members of a pool how many they are: there are callers that know fewer."""
+        if not worker.program.pool:
+            return
+        above = worker.path.rpartition(".")[0]
+        boxes = [each.box for each in self if each.box is not None and each.path.rpartition(".")[0] == above]
+        for box in boxes:
+            box.words[page.PEERS] = len(boxes)
+
     def _order(self, worker: Worker) -> Order:
         program = worker.program
         address = worker.path.rpartition(".")[0] if program.pool else worker.path
@@ -336,6 +348,7 @@ class Troupe:
             warm=True,
             events=self._events_write,
             seat=worker.seat,
+            pollers=self._pollers,
         )
 
     def _current(self, path: str, incarnation: int) -> Worker | None:

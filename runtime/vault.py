@@ -1,15 +1,19 @@
-"""The vault: memory without a name that the supervisor holds for others: slabs for large payloads, and definitions.
+"""The vault: memory without a name the supervisor holds for others: slabs of large payloads, regions, definitions.
 
-VA-1  What is stored outlives who stored it; a slab goes when its owner is gone and its message ended, a definition
-      with the system.
-VA-2  All slabs together stay within an allowance; over it a sender is refused, and everything else lives.
+VA-1  What is stored outlives who stored it; a slab goes when its owner is gone and its message ended, regions
+      and definitions with the system.
+VA-2  All slabs and regions together stay within an allowance; over it whoever asks is refused, and all else lives.
 """
 
 import itertools
 import os
 from dataclasses import dataclass
 
-from actors.errors import OutOfMemory
+from actors.child import checked_name
+from actors.errors import NotFound, OutOfMemory, RegionError
+from actors.region import Writers
+from actors.shape import shape_from
+from runtime.memory.region import create
 from runtime.memory.seal import allocated
 from runtime.memory.slab import FILLING, FREE, HELD, set_free, state_of
 
@@ -26,6 +30,12 @@ class _Held:
     owner: int  # of the session it was made for; 0 once that is gone
 
 
+@dataclass(frozen=True, slots=True)
+class _Region:
+    fd: int
+    writers: Writers
+
+
 class Vault:
     """Memfds by number. Owns them all."""
 
@@ -34,6 +44,7 @@ class Vault:
         self._allowance = machine_memory() // 2 if allowance is None else allowance
         self._used = 0
         self._slabs: dict[int, _Held] = {}
+        self._regions: dict[str, _Region] = {}
         self._definitions: dict[int, int] = {}
         self._keys: dict[str, int] = {}
         self._numbers = itertools.count(1)
@@ -100,6 +111,41 @@ class Vault:
         held = self._slabs.pop(number)
         os.close(held.fd)
         self._used -= held.nbytes
+
+    def make_region(self, name: str, description: str, writers: Writers | None) -> int:
+        """The region of that name, made now if there is none; its descriptor (the vault's).
+
+        A layout that differs from the one it has is found by whoever maps it.
+
+        Args:
+            description: of its layout, as `Shape.describe` makes it.
+            writers: None: as it is, "many" when it is made now.
+        Raises:
+            BadSpec, BadLayout: a name or a description that cannot be.
+            RegionError: it is there, with other writers.
+            OutOfMemory: the allowance, or the machine, does not hold it.
+        """
+        held = self._regions.get(name)
+        if held is None:
+            self._reclaim()
+            room = self._allowance - self._used
+            fd = create(checked_name(name), shape_from(description), writers=writers or "many", room=room)
+            held = self._regions[name] = _Region(fd, writers or "many")
+            self._used += os.fstat(fd).st_size
+        elif writers not in (None, held.writers):
+            raise RegionError(name, f'made with writers="{held.writers}", opened with writers="{writers}"')
+        return held.fd
+
+    def region(self, name: str) -> int:
+        """The descriptor of a region (the vault's).
+
+        Raises:
+            NotFound: there is none.
+        """
+        held = self._regions.get(name)
+        if held is None:
+            raise NotFound(name, "there is no such region")
+        return held.fd
 
     def define(self, key: str, fd: int) -> int:
         """Keep a definition (a descriptor of its own) under its key; of a known key, the number it has."""

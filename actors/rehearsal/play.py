@@ -23,11 +23,13 @@ from actors.errors import (
     StartCycle,
     StartFailed,
 )
+from actors.layout import Layout
 from actors.message import BoundMessage, MessageEntry
 from actors.rehearsal.clockwork import Killed
 from actors.rehearsal.letter import DeadLetter, Letter, Pending
 from actors.rehearsal.player import ON_DOWN, Exit, Player
 from actors.rehearsal.post import Post
+from actors.rehearsal.region import StageRegion
 from actors.rehearsal.watchers import Watchers
 
 _MOST_TURNS = 20_000  # between two moves of time; a play that has more never comes to rest
@@ -60,6 +62,7 @@ class Play:
         self._watchers = Watchers(self._tell_down)
         self._turns = 0
         self._post = Post(self)
+        self._regions: dict[str, StageRegion[Any]] = {}
 
     # ---- what references and players need
 
@@ -70,6 +73,17 @@ class Play:
     def bind(self, path: str, name: str, entry: MessageEntry | None) -> BoundMessage[Any, Any]:
         """See `actors.interfaces.Machine.bind`."""
         return self._post.bind(path, name, entry)
+
+    def region(self, name: str, layout: type[Layout] | None = None) -> StageRegion[Any]:
+        """See `actors.interfaces.Machine.region`; with a layout it is made if there is none."""
+        region = self._regions.get(name)
+        if region is None:
+            if layout is None:
+                raise NotFound(name, "there is no such region")
+            region = self._regions[name] = StageRegion(name, layout, self.now_ns, self.wait_until)
+        elif layout is not None:
+            region.check(layout)
+        return region
 
     def supervisor_of(self, path: str) -> Any:
         """The handle of the supervisor an actor is under."""

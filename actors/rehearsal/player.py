@@ -23,8 +23,10 @@ from actors.certificate import DeathCertificate, MessageInHand
 from actors.child import Child
 from actors.context import Context
 from actors.interfaces import Machine, using
+from actors.layout import Layout
 from actors.loop import call_hook, part_of, run
 from actors.message import BoundMessage, MessageEntry, messages_of
+from actors.region import Region
 from actors.rehearsal.clockwork import Clockwork, outside_loop
 from actors.rehearsal.inbox import ListInbox
 from actors.rehearsal.letter import copied
@@ -130,6 +132,10 @@ class Player:
     def bind(self, path: str, name: str, entry: MessageEntry | None) -> BoundMessage[Any, Any]:
         """See `Machine.bind`."""
         return self.stage.bind(path, name, entry)
+
+    def region(self, name: str, layout: type[Layout] | None = None) -> Region[Any]:
+        """See `Machine.region`."""
+        return self.stage.region(name, layout)
 
     def watch(self, path: str) -> None:
         """See `Backstage.watch`."""

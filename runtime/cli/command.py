@@ -26,6 +26,7 @@ _COMMANDS = {
     "ask": "runtime.cli.talk:ask",
     "tell": "runtime.cli.talk:tell",
     "restart": "runtime.cli.control:restart",
+    "reload": "runtime.cli.reload:reload",
     "stop": "runtime.cli.control:stop",
     "version": "runtime.cli.version:version",
 }

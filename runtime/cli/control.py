@@ -10,12 +10,13 @@ _system = click.option("--system", metavar="NAME", help="The system; default: th
 
 @click.command()
 @_system
+@click.option("--code", is_flag=True, help="Import its code anew.")
 @click.argument("name")
 @click.pass_obj
-def restart(doors: Doors, name: str, *, system: str | None) -> None:
-    """Restart an actor, or a supervisor with all below it."""
+def restart(doors: Doors, name: str, *, system: str | None, code: bool) -> None:
+    """Restart an actor, or a supervisor with all below it. No other actor is touched."""
     with attached(doors, system) as running:
-        running.restart(name)
+        running.restart(name, code=code)
     click.echo(f"restarted {name}")
 
 

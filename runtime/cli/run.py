@@ -6,32 +6,37 @@ put there by a thread that waits for it. So a signal is never an exception in th
 RN-1  The first SIGINT or SIGTERM stops in reverse order, the second ends everything at once.
 RN-2  The exit code is 128 + the signal's number after a signal; else 0 when the tree ended by itself, 1 if it gave up.
 RN-3  A signal while the system is starting closes it as far as it has come.
+RN-4  SIGHUP reads the file again, in a process of its own that imports what it names anew; a faulty one changes
+      nothing. Where it comes because the terminal was closed it is a signal like SIGTERM.
 """
 
 import contextlib
 import json
 import logging
+import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 from types import FrameType
 
 import click
+import msgspec
 import structlog
 
 from actors.errors import ActorError, SystemGone
 from runtime.cli.log import configure_logging
 from runtime.cli.outcome import FAILED, OK, SIGNALLED
-from runtime.cli.show import console, plain, tree_of
+from runtime.cli.show import console, plain, table_of_changes, tree_of
 from runtime.cli.system import Doors, System
 from runtime.config import load
 from runtime.wire.control import Ending
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_ENDING = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (*_ENDING, signal.SIGHUP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +68,15 @@ class _StartInterrupted(BaseException):  # like KeyboardInterrupt: no Exception,
 def run(doors: Doors, file: Path, *, as_json: bool) -> int:
     """Run the system of a configuration file.
 
-    Ctrl-C stops it in reverse order of start, a second Ctrl-C at once. Logs go to stderr.
+    Ctrl-C stops it in reverse order of start, a second Ctrl-C at once. SIGHUP reads the file again and applies what
+    has changed. Logs go to stderr.
     """
     config = load(file)
     configure_logging(sys.stderr)
     system = doors.supervisor(config.name, config.tree, config.path)
     as_json = as_json or not sys.stdout.isatty()
     happenings: SimpleQueue[_Happening] = SimpleQueue()
+    hang_up = _HangUp()
     with _queueing(happenings), _closing(system):
         try:
             with _interrupting():
@@ -77,16 +84,22 @@ def run(doors: Doors, file: Path, *, as_json: bool) -> int:
         except _StartInterrupted as exc:
             return SIGNALLED + int(exc.args[0])
         _announce(system, as_json=as_json)
-        return _until_end(system, happenings, as_json=as_json)
+        reloads = _Reloads(doors, file, system.name, as_json=as_json)
+        return _until_end(system, happenings, reloads, hang_up, as_json=as_json)
 
 
-def _until_end(system: System, happenings: "SimpleQueue[_Happening]", *, as_json: bool) -> int:
+def _until_end(
+    system: System, happenings: "SimpleQueue[_Happening]", reloads: "_Reloads", hang_up: "_HangUp", *, as_json: bool
+) -> int:
     """THE loop: wait, and act on what happens; returns the exit code (RN-1, RN-2)."""
     log = structlog.get_logger().bind(system=system.name)
     signalled = 0
     threading.Thread(target=_wait, args=(system, happenings), daemon=True).start()
     while True:
         match happenings.get():
+            case _Signalled(signal.SIGHUP) if not hang_up.is_meant():
+                if not signalled:
+                    reloads.start()
             case _Signalled(number) if not signalled:
                 signalled = number
                 log.info("stopping", signal=signal.Signals(number).name)
@@ -101,6 +114,55 @@ def _until_end(system: System, happenings: "SimpleQueue[_Happening]", *, as_json
                 raise error
             case _Ended(ending):
                 return _report(system, ending, signalled, as_json=as_json)
+
+
+class _HangUp:
+    """What SIGHUP means here: that the terminal is closed, once the one this process was started in is gone."""
+
+    def __init__(self) -> None:
+        self._had_terminal = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN and _has_terminal()
+
+    def is_meant(self) -> bool:
+        return self._had_terminal and not _has_terminal()
+
+
+def _has_terminal() -> bool:
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
+
+
+class _Reloads:
+    """The reloads of this system, each in a thread, one at a time: the last one reads the file last (RN-4)."""
+
+    def __init__(self, doors: Doors, file: Path, system: str, *, as_json: bool) -> None:
+        self._doors = doors
+        self._file = file
+        self._system = system
+        self._as_json = as_json
+        self._lock = threading.Lock()
+
+    def start(self) -> None:
+        """Begin one; what comes of it is told on stdout."""
+        threading.Thread(target=self._reload, daemon=True).start()
+
+    def _reload(self) -> None:
+        with self._lock:
+            log = structlog.get_logger().bind(system=self._system)
+            log.info("reloading", file=str(self._file))
+            done = self._doors.reload(self._file, self._system)
+            if self._as_json:
+                changes = [msgspec.structs.asdict(change) for change in done.changes]
+                line = {"event": "reloaded", "system": self._system, "code": done.code, "changes": changes}
+                click.echo(json.dumps(line))
+            else:
+                console().print(table_of_changes(done.changes))
+            if done.code:
+                log.error("reload failed", code=done.code)
+            else:
+                log.info("reloaded", changes=len(done.changes))
 
 
 def _wait(system: System, happenings: "SimpleQueue[_Happening]") -> None:
@@ -162,7 +224,7 @@ def _interrupting() -> Iterator[None]:
     def interrupt(number: int, _: FrameType | None) -> None:
         raise _StartInterrupted(number)
 
-    with _handling(interrupt):
+    with _handling(interrupt, _ENDING):
         yield
 
 
@@ -173,13 +235,13 @@ def _queueing(happenings: "SimpleQueue[_Happening]") -> Iterator[None]:
     def enqueue(number: int, _: FrameType | None) -> None:
         happenings.put(_Signalled(number))
 
-    with _handling(enqueue):
+    with _handling(enqueue, _SIGNALS):
         yield
 
 
 @contextlib.contextmanager
-def _handling(handler: "signal._HANDLER") -> Iterator[None]:
-    before = {number: signal.signal(number, handler) for number in _SIGNALS}
+def _handling(handler: "signal._HANDLER", numbers: Sequence[signal.Signals]) -> Iterator[None]:
+    before = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield
     finally:

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from runtime.wire.control import ChildStatus
+from runtime.wire.control import Change, ChildStatus
 
 _COLOURS = {
     "running": "green",
@@ -17,6 +17,7 @@ _COLOURS = {
     "restarting": "red",
     "stopped": "dim",
 }
+_CHANGE_COLOURS = {"added": "green", "removed": "yellow", "changed": "cyan", "replaced": "cyan"}
 _KIB = 1024
 _PIPED_WIDTH = 200  # columns, where there is no terminal to fit
 
@@ -57,6 +58,17 @@ def tree_of(system: str, statuses: Sequence[ChildStatus]) -> Tree:
         parent, _, name = status.path.rpartition(".")
         branches[status.path] = branches.get(parent, root).add(_label(status, name))
     return root
+
+
+def table_of_changes(changes: Sequence[Change]) -> Table:
+    """One row per change: what was done, to whom, and what went wrong."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for change in changes:
+        style = "red" if change.error else _CHANGE_COLOURS.get(change.kind, "")
+        first_line = change.error.partition("\n")[0]
+        said = f"failed: {first_line}" if change.error else change.detail
+        table.add_row(Text(change.kind, style=style), Text(change.path or "(root)"), Text(said))
+    return table
 
 
 def _cells(status: ChildStatus) -> tuple[Text | str, ...]:

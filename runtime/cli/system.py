@@ -6,13 +6,14 @@ The commands see systems through `Doors`; `runtime.cli.doors` has the real ones.
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import click
 
 from actors.child import Tree
 from runtime.cli.outcome import ABSENT
-from runtime.wire.control import ChildStatus, Ending
+from runtime.wire.control import Change, ChildStatus, Ending
 
 
 class System(Protocol):
@@ -35,8 +36,12 @@ class System(Protocol):
         """Stop a child, or all of it, in reverse order; blocks until that is done."""
         ...
 
-    def restart(self, path: str) -> None:
-        """Restart a child; blocks until it is ready."""
+    def restart(self, path: str, *, code: bool = False) -> None:
+        """Restart a child, on freshly imported code if asked to; blocks until it is ready."""
+        ...
+
+    def reload(self, spec: Tree, *, path: Sequence[str] = ()) -> Sequence[Change]:
+        """Turn it into what spec says; blocks until that is done, and says what it took."""
         ...
 
     def status(self) -> Sequence[ChildStatus]:
@@ -57,6 +62,14 @@ class System(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Reloaded:
+    """How a reload went: the exit code of `understudy reload`, and what was done, in this order."""
+
+    code: int
+    changes: tuple[Change, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Doors:
     """The ways to systems.
 
@@ -64,11 +77,13 @@ class Doors:
         supervisor: a new system of that name, tree and path, not yet opened.
         connect: the running system of that name, not yet attached to; closing it leaves it running.
         systems: names of those that run.
+        reload: apply a file to the running system of that name, in a process that imports its classes anew.
     """
 
     supervisor: Callable[[str, Tree, Sequence[str]], System]
     connect: Callable[[str], System]
     systems: Callable[[], Sequence[str]]
+    reload: Callable[[Path, str], Reloaded]
 
 
 @contextlib.contextmanager

@@ -16,7 +16,15 @@ from pydantic_core import ErrorDetails
 
 from actors.errors import BadSpec
 from runtime.configuration.position import Path, line_of
-from runtime.configuration.shape import SUPERVISOR, BackoffTable, FileTable, MailboxTable, SupervisorTable, WorkerTable
+from runtime.configuration.shape import (
+    SUPERVISOR,
+    BackoffTable,
+    FileTable,
+    MailboxTable,
+    RegionTable,
+    SupervisorTable,
+    WorkerTable,
+)
 
 _MOST_SHOWN = 60  # characters of a value
 _KINDS: Mapping[type[BaseModel], str] = {
@@ -25,6 +33,7 @@ _KINDS: Mapping[type[BaseModel], str] = {
     WorkerTable: "an actor",
     MailboxTable: "a mailbox",
     BackoffTable: "a backoff",
+    RegionTable: "a region",
 }
 _INNER: Mapping[str, type[BaseModel]] = {"template": WorkerTable, "mailbox": MailboxTable, "backoff": BackoffTable}
 _TYPES: Mapping[str, str] = {
@@ -141,6 +150,8 @@ def _place(loc: tuple[int | str, ...]) -> tuple[Path, type[BaseModel]]:
         if len(rest) > 1 and step == "children":
             path = (*path, rest.pop(0))
             table = SupervisorTable if rest.pop(0) == SUPERVISOR else WorkerTable
+        elif len(rest) > 1 and path == ("regions",):
+            path, table = (*path, rest.pop(0)), RegionTable
         elif rest:
             table = _INNER.get(str(step), table)
     return path, table

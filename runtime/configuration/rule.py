@@ -7,6 +7,7 @@ RU-1  A child has exactly one of actor, children, template; the file has exactly
 RU-2  "dynamic", template and max_children belong together.
 RU-3  A significant child may end, so it is not permanent; and its supervisor says what follows (OTP's bad_combination).
 RU-4  {"$ref" = …} stands alone and names an actor of the file, or one to be started under a dynamic supervisor of it.
+RU-5  {"$region" = …} stands alone and names a region of the file.
 """
 
 from collections.abc import Iterator, Mapping
@@ -67,7 +68,7 @@ def undecided(places: list[Place]) -> list[Problem]:
 
 
 def broken_rules(places: list[Place]) -> list[Problem]:
-    """RU-2 to RU-4."""
+    """RU-2 to RU-5."""
     addresses = _addresses(places)
     return [
         problem
@@ -84,6 +85,16 @@ def is_reference(value: object) -> bool:
 def target_of(reference: Mapping[str, object]) -> str:
     """The dotted path in a `{"$ref" = …}`."""
     return str(reference[_REF])
+
+
+def is_region(value: object) -> bool:
+    """True for `{"$region" = …}`."""
+    return isinstance(value, dict) and _REGION in value
+
+
+def region_of(reference: Mapping[str, object]) -> str:
+    """The name in a `{"$region" = …}`."""
+    return str(reference[_REGION])
 
 
 def _dynamic(place: Place) -> Iterator[Problem]:
@@ -117,11 +128,12 @@ def _significant(place: Place) -> Iterator[Problem]:
 
 @dataclass(frozen=True, slots=True)
 class _Addresses:
-    """Dotted paths of a file: of actors, of dynamic supervisors, and of the other supervisors."""
+    """Dotted paths of a file: of actors, of dynamic supervisors, of the other supervisors; and names of regions."""
 
     actors: frozenset[str]
     dynamic: frozenset[str]
     supervisors: frozenset[str]
+    regions: frozenset[str]
 
 
 def _addresses(places: list[Place]) -> _Addresses:
@@ -130,17 +142,23 @@ def _addresses(places: list[Place]) -> _Addresses:
         kind = next((kind for kind in KINDS if kind in place.table), None)
         if kind is not None and not place.is_template:
             kinds[kind].add(".".join(str(name) for name in place.path[1::2]))
-    return _Addresses(frozenset(kinds["actor"]), frozenset(kinds["template"]), frozenset(kinds["children"]))
+    regions = places[0].table.get("regions")
+    return _Addresses(
+        frozenset(kinds["actor"]),
+        frozenset(kinds["template"]),
+        frozenset(kinds["children"]),
+        frozenset(regions) if isinstance(regions, dict) else frozenset(),
+    )
 
 
 def _references(place: Place, addresses: _Addresses) -> Iterator[Problem]:
-    """RU-4, in the arguments of one actor."""
+    """RU-4 and RU-5, in the arguments of one actor."""
     for key in ("args", "kwargs"):
         for path, table in _tables((*place.path, key), place.table.get(key)):
             if _REF in table:
                 yield from _reference(path, table, addresses)
-            elif table.keys() == {_REGION}:
-                yield Problem(path, 'plain data or { "$ref" = … }', shown(table))
+            elif _REGION in table:
+                yield from _region(path, table, addresses)
 
 
 def _reference(path: Path, table: Table, addresses: _Addresses) -> Iterator[Problem]:
@@ -159,11 +177,20 @@ def _reference(path: Path, table: Table, addresses: _Addresses) -> Iterator[Prob
     yield Problem((*path, _REF), f"the path of an actor in this file{near}", shown(target))
 
 
+def _region(path: Path, table: Table, addresses: _Addresses) -> Iterator[Problem]:
+    name = table[_REGION]
+    if len(table) > 1:
+        yield Problem(path, '"$region" alone in its table', shown(table))
+    if name not in addresses.regions:
+        near = nearest(str(name), addresses.regions)
+        yield Problem((*path, _REGION), f"the name of a region in this file{near}", shown(name))
+
+
 def _tables(path: Path, value: object) -> Iterator[tuple[Path, Table]]:
     """All tables within a value, itself included; what is inside a reference is not looked into."""
     if isinstance(value, dict):
         yield path, value
-        if not is_reference(value):
+        if not (is_reference(value) or is_region(value)):
             for key, inner in value.items():
                 yield from _tables((*path, key), inner)
     elif isinstance(value, list):

@@ -41,6 +41,7 @@ from actors.child import (
     checked,
     checked_name,
 )
+from actors.region import Writers
 from runtime.configuration.quantity import (
     DURATION_PATTERN,
     SIZE_PATTERN,
@@ -168,7 +169,8 @@ class WorkerTable(_Table):
     actor: ClassPath = Field(description='The class, as "module:Class".')
     args: list[Any] = Field(
         default=[],
-        description='Positional constructor arguments: plain data, but for {"$ref" = "payments.gateway"}, a reference.',
+        description='Positional constructor arguments: plain data, but for {"$ref" = "payments.gateway"}, a reference, '
+        'and {"$region" = "prices"}, a shared region.',
     )
     kwargs: dict[str, Any] = Field(default={}, description="Keyword constructor arguments, as `args`.")
     restart: RestartType = Field(
@@ -276,6 +278,16 @@ class SupervisorTable(_Supervising):
     )
 
 
+class RegionTable(_Table):
+    """Memory that actors share: made before the first of them is started, there until the system ends."""
+
+    layout: ClassPath = Field(description='What it holds: a `Layout`, or a numpy structured dtype, as "module:Name".')
+    writers: Writers = Field(
+        default="many",
+        description='Who may write: "many", one at a time; "one": the first process that writes, until it ends.',
+    )
+
+
 class FileTable(_Supervising):
     """A configuration file of Understudy: a system, and the supervisor at its root."""
 
@@ -285,6 +297,7 @@ class FileTable(_Supervising):
     path: list[str] = Field(
         default=["."], description="Directories that modules are imported from, relative to the file's own."
     )
+    regions: dict[Name, RegionTable] = Field(default={}, description="Shared memory, by name.")
 
 
 ChildTable = Annotated[

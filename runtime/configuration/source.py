@@ -17,12 +17,13 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from actors.child import child, is_actor
-from actors.errors import BadActor
+from actors.errors import BadActor, BadLayout
+from actors.layout import Layout
 from runtime.configuration.position import Path
 from runtime.configuration.problem import Problem, nearest, shown
-from runtime.configuration.rule import Place, is_reference, target_of
+from runtime.configuration.rule import Place, is_reference, is_region, region_of, target_of
 from runtime.configuration.shape import is_class_path
-from runtime.wire.placeholder import RefTo
+from runtime.wire.placeholder import RefTo, RegionTo
 
 _OURS = ("actors", "runtime")
 _OUR_ROOT = FilePath(__file__).resolve().parents[2]
@@ -83,15 +84,45 @@ def classes_of(places: Sequence[Place], directories: Sequence[str]) -> tuple[dic
     return classes, problems
 
 
-def with_references(value: object) -> object:
-    """Constructor arguments with `{"$ref" = …}` replaced by `RefTo`, at any depth."""
+def layouts_of(
+    table: Mapping[str, object], directories: Sequence[str]
+) -> tuple[dict[str, type[Layout]], list[Problem]]:
+    """Import the layouts of all regions.
+
+    Returns:
+        name of the region → layout; and the problems of those that cannot be had or are none.
+    """
+    regions = table.get("regions")
+    layouts: dict[str, type[Layout]] = {}
+    problems: list[Problem] = []
+    with _importing_from(directories):
+        for name, region in regions.items() if isinstance(regions, dict) else ():
+            class_path = region.get("layout") if isinstance(region, dict) else None
+            if not (isinstance(class_path, str) and is_class_path(class_path)):
+                continue  # of a wrong shape, which is reported
+            where: Path = ("regions", name, "layout")
+            try:
+                found = _imported(class_path)
+                layouts[name] = Layout.of(found, class_path.rpartition(":")[2])
+            except _ImportFailed as exc:
+                problems.append(Problem(where, "a layout that can be imported", f"{shown(class_path)}: {exc}"))
+            except BadLayout:
+                got = f"{shown(class_path)}, a {type(found).__name__}"
+                problems.append(Problem(where, "a subclass of actors.Layout or a structured dtype", got))
+    return layouts, problems
+
+
+def with_references(value: object, layouts: Mapping[str, type[Layout]]) -> object:
+    """Constructor arguments with `{"$ref" = …}` and `{"$region" = …}` replaced by placeholders, at any depth."""
     match value:
         case dict() if is_reference(value):
             return RefTo(target_of(value))
+        case dict() if is_region(value):
+            return RegionTo(region_of(value), layouts[region_of(value)])
         case dict():
-            return {key: with_references(inner) for key, inner in value.items()}
+            return {key: with_references(inner, layouts) for key, inner in value.items()}
         case list():
-            return [with_references(inner) for inner in value]
+            return [with_references(inner, layouts) for inner in value]
         case _:
             return value
 

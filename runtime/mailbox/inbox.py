@@ -10,10 +10,12 @@ IN-4  A plain small message takes the short way through `take_nowait`, with noth
 """
 
 import asyncio
+import contextlib
 import os
 import select
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from struct import error as StructError  # noqa: N812
 from time import monotonic_ns
 from typing import Any
 
@@ -34,6 +36,7 @@ from runtime.mailbox.page import (
     FAILED,
     HANDLED,
     IN_HAND,
+    INCARNATION,
     RUN,
     SINCE_NS,
     STOP_DISCARD,
@@ -46,6 +49,7 @@ from runtime.mailbox.replies import Replies
 from runtime.wire.codec import Codec, unpack_plain
 from runtime.wire.frame import (
     ASK,
+    ASK_AT,
     DONE,
     INDEX_AT,
     LARGE,
@@ -58,7 +62,10 @@ from runtime.wire.frame import (
     is_whole,
     kind_of,
     next_whole,
+    unpack_ask,
     unpack_header,
+    unpack_length,
+    unpack_start,
 )
 
 NO_KWARGS: dict[str, Any] = {}
@@ -132,7 +139,7 @@ class Inbox(ABC):
         self._main = Lane(f"{directory}/mailbox", page.journal, 0, EPOCH)
         self._urgent = Lane(f"{directory}/urgent", page.urgent_journal, URGENT_LANE, URGENT_EPOCH)
         for lane in (self._main, self._urgent):
-            lane.extent = lane.journal.recover()
+            lane.extent = lane.journal.recover() if page.words[INCARNATION] > 1 else 0
         self._words[EXTENT] = self._main.extent
         self._words[ATTENTION] = 1
         self._handled = self._words[HANDLED]
@@ -165,35 +172,43 @@ class Inbox(ABC):
     def take_nowait(self) -> Envelope | None:
         """The next message of the second lane, else of the mailbox; None when both are empty."""
         words = self._words
+        if words[ATTENTION]:
+            return self._take_attentively()
         lane = self._main
         at = lane.at
-        if words[ATTENTION] or at >= lane.extent:
-            return self._take_attentively()
+        if at >= lane.extent:
+            if not self._refill(lane):
+                return None
+            at = 0
         view = lane.view
-        length, state, flags, _, _, ask_id, reply_to, deadline_ns, _ = unpack_header(view, at)
+        length, state, flags = unpack_start(view, at)
         if flags > ASK or state or length <= OVERHEAD or self._was_redelivered:
             return self._take_from(lane)
-        lane.at = at + length
+        lane.at = end = at + length
         view[at + STATE_AT] = 1  # IN-1
         words[SINCE_NS] = now = monotonic_ns()
         words[IN_HAND] = at + 1
         try:
-            chain, name, *args = unpack_plain(view[at + PAYLOAD_AT : at + length - TRAILER])
-            chain = tuple(chain) if chain else ()
+            if unpack_length(view, end - TRAILER)[0] != length:
+                raise ValueError  # cut short (FR-2)
+            chain, name, args = unpack_plain(view[at + PAYLOAD_AT : end - TRAILER])
             view[at + INDEX_AT], retry = self._table[name]
-        except (DecodeError, KeyError, ValueError, TypeError):  # not ours, or not a message of this actor
+            view[at + RETRY_AT] = retry
+            if flags:
+                ask_id, reply_to, deadline_ns = unpack_ask(view, at + ASK_AT)
+                ambient.set((deadline_ns, tuple(chain) if chain else ()))
+            elif ambient.get() is not NOTHING:
+                ambient.set(NOTHING)
+        except (DecodeError, KeyError, ValueError, TypeError, StructError):  # not ours, or not a message of this actor
             lane.at = at
             view[at + STATE_AT] = 0
             return self._take_from(lane)
-        if retry:
-            view[at + RETRY_AT] = retry
-        if ask_id:
-            if deadline_ns and now > deadline_ns:
-                self._expired(lane, at, 0)
-                return self._take_from(lane)
-            ambient.set((deadline_ns, chain))
-        elif ambient.get() is not NOTHING:
-            ambient.set(NOTHING)
+        if not flags:
+            lane.in_hand += 1
+            return (lane, at, 0, 0), name, args, NO_KWARGS
+        if deadline_ns and now > deadline_ns:
+            self._expired(lane, at, 0)
+            return self._take_from(lane)
         lane.in_hand += 1
         return (lane, at, ask_id, reply_to), name, args, NO_KWARGS
 
@@ -267,13 +282,15 @@ class Inbox(ABC):
         lane.view[at + STATE_AT] = DONE
         self._words[EXPIRED] += 1
         if body:
-            self._lease(body)
+            with contextlib.suppress(ActorError):  # its slab is gone, or never was
+                self._lease(body)
 
     def _refill(self, lane: Lane) -> bool:
-        if self._commit is not None:
-            self._words[lane.epoch] += 1
         if lane.in_hand:  # concurrent messages of this journal are still being handled
             return False
+        if self._commit is not None:
+            self._words[lane.epoch] += 1
+        self._words[HANDLED] = self._handled
         lane.at = 0
         lane.extent = lane.journal.fill(lane.fd)
         if lane is self._main:
@@ -297,8 +314,7 @@ class Inbox(ABC):
         if self._leases:
             self._leases.pop((lane, at), None)
         lane.in_hand -= 1
-        self._handled = handled = self._handled + 1
-        self._words[HANDLED] = handled
+        self._handled += 1  # published with the next filling of the journal
 
     def fail(self, token: Token, error: Exception) -> bool:
         """Answer the message with its exception; False when nobody waits."""

@@ -31,7 +31,9 @@ class Journal:
         """Take over what an earlier incarnation left (JO-3); returns the extent: where its last frame ends."""
         headers = walk(self._area, 0, len(self._area))
         end = headers[-1].offset + headers[-1].length if headers else 0
-        self._area[end:] = bytes(len(self._area) - end)
+        self._area[end:] = (
+            _ZEROS[: len(self._area) - end] if len(self._area) <= len(_ZEROS) else bytes(len(self._area) - end)
+        )
         self._extent = end
         return end
 
@@ -39,14 +41,17 @@ class Journal:
         """Read what the FIFO holds, at once; everything in the journal has been handled.
 
         Returns:
-            The extent: bytes of whole frames, 0 when the FIFO is empty.
+            The extent: bytes of whole frames; 0 when the FIFO is empty, or was when it was read last.
         """
         extent = self._extent
+        was_short = 0 < extent < len(self._area)
         if extent:
             area = self._area
             area[0:4] = _ZEROS[:4]  # JO-1
             area[4:extent] = _ZEROS[: extent - 4] if extent <= len(_ZEROS) else bytes(extent - 4)
             self._extent = 0
+            if was_short:
+                return 0  # the last read emptied the FIFO: the waiter's poll is cheaper than an EAGAIN
         try:
             self._extent = os.readv(fd, self._iov)
         except BlockingIOError:

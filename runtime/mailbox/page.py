@@ -43,6 +43,7 @@ LAST_WORDS = 14  # bytes of last words
 TABLE = 15  # bytes of the message table
 EPOCH = 16  # fillings of the mailbox's journal, counted for snapshots
 URGENT_EPOCH = 17  # and of the second lane's
+PEERS = 24  # of a member of a pool: how many they are; the supervisor's
 
 STARTING, READY, RESTARTING, CLOSED = 1, 2, 3, 4  # life
 RUN, STOP_FINISH, STOP_DISCARD = 0, 1, 2  # control
@@ -119,8 +120,9 @@ class Page:
 
     def forget_last_words(self) -> None:
         """Make room for those of the next incarnation."""
-        self.view[LAST_WORDS_AT : LAST_WORDS_AT + LAST_WORDS_SIZE] = bytes(LAST_WORDS_SIZE)
-        self.words[LAST_WORDS] = 0
+        if self.words[LAST_WORDS] or self.view[LAST_WORDS_AT]:
+            self.view[LAST_WORDS_AT : LAST_WORDS_AT + LAST_WORDS_SIZE] = bytes(LAST_WORDS_SIZE)
+            self.words[LAST_WORDS] = 0
 
     def log(self, line: str) -> None:
         """Append a line to the log ring."""

@@ -9,7 +9,9 @@ PA-1  At most `CPUs − 1` processes of one system poll at a time (CPUs by affin
 PA-2  Only while the recent median wait is under WORTH_NS. Waits are counted in a small ring of quick and slow.
 PA-3  Two that both block never find out that both could be quick. So in one of 64 slices of the common monotonic clock
       (1 ms each) everybody who waits tries again: slices coincide for all, so both try at once.
-PA-4  UNDERSTUDY_SPIN_US sets the longest polling; 0 switches it off.
+PA-4  Whoever shares its CPU with the one it waits for should let it run: a yield that takes long says so, twice and
+      the waiter blocks.
+PA-5  UNDERSTUDY_SPIN_US sets the longest polling; 0 switches it off.
 """
 
 import mmap
@@ -21,6 +23,7 @@ from time import monotonic_ns
 SPIN_NS = int(float(os.environ.get("UNDERSTUDY_SPIN_US", "80")) * 1000)
 WORTH_NS = 30_000
 BOARD_BYTES = 4096
+_LONG_NS = 8_000  # a yield and a poll take 1 µs on a CPU of one's own
 _GRACE = 3  # polls before the board is asked: who has just answered is about to lower its flag
 _MEMORY = 0b1111111  # the last seven waits, a bit each: 1 quick
 _HALF = 4
@@ -52,15 +55,24 @@ def _cgroup_quota() -> int | None:
     return None
 
 
+def pollers() -> int:
+    """How many processes of a system may poll at a time (PA-1, PA-5)."""
+    return cpus() - 1 if SPIN_NS > 0 else 0
+
+
 class Board:
     """Who polls now: a byte for each process of the system, in memory they share; and this process's seat at it."""
 
     __slots__ = ("_map", "limit", "seat", "view")
 
-    def __init__(self, fd: int | None, seat: int) -> None:
-        """Map the board; fd stays the caller's. None: nobody polls here."""
+    def __init__(self, fd: int | None, seat: int, limit: int) -> None:
+        """Map the board; fd stays the caller's. None: nobody polls here.
+
+        Args:
+            limit: how many processes may poll at a time; see `pollers`.
+        """
         self.seat = seat
-        self.limit = cpus() - 1 if fd is not None and SPIN_NS > 0 else 0
+        self.limit = limit
         self._map = mmap.mmap(fd, BOARD_BYTES) if fd is not None else mmap.mmap(-1, BOARD_BYTES)
         self.view = memoryview(self._map)
 
@@ -89,6 +101,8 @@ class Patience:
 
     def wait(self, poll: select.poll, until_ns: int) -> list[tuple[int, int]]:
         """Wait for one of the descriptors; [] once until_ns (CLOCK_MONOTONIC, 0: never) has passed."""
+        if not self._board.limit:
+            return poll.poll(None if not until_ns else max(0.0, (until_ns - monotonic_ns()) / 1e6))
         start = monotonic_ns()
         if self.is_worth(start):
             found = self.spin(poll.poll, start, until_ns)
@@ -109,7 +123,8 @@ class Patience:
         flags, seat = board.view, board.seat
         flags[seat] = 1
         try:
-            tries = 0
+            tries = long = 0
+            last = start
             found = poll(0)
             while not found:
                 tries += 1
@@ -117,8 +132,11 @@ class Patience:
                     return []
                 os.sched_yield()
                 found = poll(0)
-                if not found and monotonic_ns() > stop:
+                now = monotonic_ns()
+                long += now - last > _LONG_NS
+                if not found and (now > stop or long > 1):  # PA-4
                     return []
+                last = now
         finally:
             flags[seat] = 0
         self.note(monotonic_ns() - start)

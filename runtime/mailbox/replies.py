@@ -5,16 +5,17 @@ RE-1  A caller that does not read never holds up the actor: what its FIFO has no
 RE-2  A caller that is gone (no FIFO, no reader) is dropped and counted.
 """
 
+import contextlib
 import errno
 import os
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 
-from actors.errors import Unencodable
+from actors.errors import ActorError, Unencodable
 from runtime.mailbox import fifo
 from runtime.mailbox.page import DROPPED
 from runtime.wire.codec import Codec
-from runtime.wire.frame import ERROR, LARGE, MAX_REPLY, flags_of, reply
+from runtime.wire.frame import ERROR, LARGE, MAX_REPLY, REPLY, flags_of, reply, unpack_reply
 from runtime.wire.parts import Buffer, Payload, pieces_of
 
 PENDING_BYTES = 1 << 20
@@ -24,10 +25,15 @@ _OPEN_FIFOS = 256
 class Replies:
     """All callers an actor has answered lately. Owns their FIFOs' write ends."""
 
-    __slots__ = ("_codec", "_directory", "_fds", "_pending", "_store", "_words")
+    __slots__ = ("_codec", "_directory", "_fds", "_free", "_kept_bytes", "_pending", "_store", "_words")
 
     def __init__(
-        self, directory: str, words: memoryview, codec: Codec, store: Callable[[Sequence[Buffer]], int]
+        self,
+        directory: str,
+        words: memoryview,
+        codec: Codec,
+        store: Callable[[Sequence[Buffer]], int],
+        free: Callable[[int], None],
     ) -> None:
         """Answer callers whose FIFOs are in directory.
 
@@ -36,13 +42,16 @@ class Replies:
             words: of the actor's page; DROPPED counts.
             codec: to encode values with.
             store: puts a large payload into a slab and returns its number.
+            free: gives that slab back, of an answer that is dropped.
         """
         self._directory = directory
         self._words = words
         self._codec = codec
         self._store = store
+        self._free = free
         self._fds: OrderedDict[int, int] = OrderedDict()
         self._pending: dict[int, deque[bytes]] = {}
+        self._kept_bytes: dict[int, int] = {}
 
     def frame_of(self, ask_id: int, name: str, value: object) -> bytes:
         """The reply frame of the value a handler returned; of one that cannot be sent, of the error that says so."""
@@ -63,7 +72,7 @@ class Replies:
         if fd is None:
             fd = self._open(address)
             if fd is None:
-                self._words[DROPPED] += 1
+                self._drop(raw)
                 return
         if self._pending and address in self._pending:
             self._keep(address, raw)
@@ -74,6 +83,7 @@ class Replies:
         except BlockingIOError:
             self._keep(address, raw)
         except BrokenPipeError:
+            self._drop(raw)
             self._gone(address)
 
     def _frame(self, ask_id: int, flags: int, payload: Payload) -> bytes:
@@ -109,24 +119,34 @@ class Replies:
         return fd
 
     def _keep(self, address: int, raw: bytes) -> None:
-        waiting = self._pending.setdefault(address, deque())
-        if sum(map(len, waiting)) + len(raw) > PENDING_BYTES:
-            self._words[DROPPED] += 1
+        kept = self._kept_bytes.get(address, 0) + len(raw)
+        if kept > PENDING_BYTES:
+            self._drop(raw)
         else:
-            waiting.append(raw)
+            self._kept_bytes[address] = kept
+            self._pending.setdefault(address, deque()).append(raw)
 
     def _flush(self, address: int) -> None:
         waiting = self._pending[address]
         try:
             while waiting:
                 os.write(self._fds[address], waiting[0])
-                waiting.popleft()
-            del self._pending[address]
+                self._kept_bytes[address] -= len(waiting.popleft())
+            del self._pending[address], self._kept_bytes[address]
         except BlockingIOError:
             return  # still no room; the waiter polls for it
         except BrokenPipeError:
             self._gone(address)
 
     def _gone(self, address: int) -> None:
-        self._words[DROPPED] += 1 + len(self._pending.pop(address, ()))
+        for raw in self._pending.pop(address, ()):
+            self._drop(raw)
+        self._kept_bytes.pop(address, None)
         os.close(self._fds.pop(address))
+
+    def _drop(self, raw: bytes) -> None:
+        """An answer that nobody will get (RE-1, RE-2)."""
+        self._words[DROPPED] += 1
+        if unpack_reply(raw)[1] & LARGE:
+            with contextlib.suppress(ActorError):  # the system is going away
+                self._free(int.from_bytes(raw[REPLY.size :], "little"))

@@ -8,12 +8,14 @@
     prices.read().gbp[3]                           # a snapshot, without a lock
     prices.wait_newer(generation_of(snapshot))     # sleeps until somebody commits
 
+In a system the supervisor makes and holds it (`runtime.vault`); a process gets it by its name (`runtime.regions`).
 How it is done stands in `runtime.memory.slots` (what is in the memory), `transaction` and `lock` (who may write).
 
 RG-1  All memory is there at creation, or there is an error: never SIGBUS later.
 RG-2  A writer that dies leaves the last commit as it was. The next one finds `transaction.owner_died` True, once, and a
       warning is logged; `recoveries` counts them.
 RG-3  The memory stays mapped while anything still looks at it; `close` only lets go.
+RG-4  A region of a system travels as its name and its layout, and is opened where it arrives.
 """
 
 import asyncio
@@ -24,12 +26,13 @@ import platform
 import threading
 import time
 from collections.abc import Callable
-from typing import Generic, Literal, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
-import structlog
-
-from actors.errors import OutOfMemory, RegionDamaged, RegionError
+from actors.errors import BadLayout, OutOfMemory, RegionDamaged, RegionError
+from actors.interfaces import machine_for
 from actors.layout import Layout, bind, shape_of
+from actors.region import DEFAULT_SECONDS, Writers
+from actors.shape import Shape, shape_from
 from runtime.memory import slots
 from runtime.memory.arrays import shown
 from runtime.memory.futex import Futex
@@ -37,30 +40,28 @@ from runtime.memory.lock import Holder, Lock
 from runtime.memory.seal import allocated
 from runtime.memory.slots import Slots, Snapshot
 from runtime.memory.transaction import Shared, Transaction
+from runtime.structured import line_logger
 
 L = TypeVar("L", bound=Layout)
 T = TypeVar("T")
 
-Writers = Literal["one", "many"]
-
-DEFAULT_SECONDS = 5.0  # as an ask's
 _QUIET_SECONDS = 0.25  # a checksum that does not hold while nobody writes for so long will not hold later
 _PEEKS = 100  # overtaken so often in a row, a copy is the better way
 _ORDERED = platform.machine() == "x86_64"  # SL-2
 
 
-def create(name: str, layout: type[Layout], *, writers: Writers = "many", room: int | None = None) -> int:
+def create(name: str, layout: type[Layout] | Shape, *, writers: Writers = "many", room: int | None = None) -> int:
     """Make a region, all zero; the caller owns the descriptor.
 
     Args:
         name: for errors and /proc.
-        layout: of what it holds.
+        layout: of what it holds, or the shape of one.
         writers: "one": the first process that writes is the only one until it ends or closes the region.
         room: bytes that may be taken; None: half of the machine's memory.
     Raises:
         OutOfMemory: it is larger than the room, or than what the kernel grants; nothing is left of it.
     """
-    shape = shape_of(layout)
+    shape = layout if isinstance(layout, Shape) else shape_of(layout)
     wanted = slots.total_nbytes(shape)
     left = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2 if room is None else room
     if wanted > left:
@@ -78,6 +79,20 @@ def create(name: str, layout: type[Layout], *, writers: Writers = "many", room: 
     return fd
 
 
+def described(fd: int, name: str) -> Shape:
+    """The shape that a region was made with.
+
+    Raises:
+        RegionDamaged: the descriptor is not of a region.
+    """
+    size = os.fstat(fd).st_size
+    try:
+        with mmap.mmap(fd, size, prot=mmap.PROT_READ) as shared:
+            return shape_from(slots.description(shared))
+    except (ValueError, BadLayout) as exc:  # an empty file, or memory of something else
+        raise RegionDamaged(name, f"expected the memory of a region: {exc}") from exc
+
+
 class Region(Generic[L]):
     """One process's way to a region; all its threads may share it."""
 
@@ -89,6 +104,7 @@ class Region(Generic[L]):
         name: str = "region",
         holder: str = "",
         owner_died: Callable[[str, Holder | None], None] | None = None,
+        system: str = "",
     ) -> None:
         """Map a region.
 
@@ -98,6 +114,7 @@ class Region(Generic[L]):
             name: of the region, for errors.
             holder: what this process is called while it holds the lock: an actor's path.
             owner_died: called with the region's name and the dead holder, if known; None: a warning is logged.
+            system: it is of; "" for none: then it cannot travel.
         Raises:
             LayoutMismatch: it was made with another layout.
             RegionDamaged: the descriptor is not of a region.
@@ -108,6 +125,7 @@ class Region(Generic[L]):
         shared = mmap.mmap(fd, size)
         self.name = name
         self.layout = layout
+        self.system = system
         self._shared: Shared | None = Shared(
             region=name,
             holder=holder,
@@ -138,7 +156,7 @@ class Region(Generic[L]):
         return "one" if self._open().slots.one_writer else "many"
 
     def write(self, timeout: float | None = DEFAULT_SECONDS) -> Transaction[L]:
-        """A transaction, to be entered with `with`; entering waits for the lock at most timeout seconds.
+        """A transaction, to be entered with `with`; it waits for the lock until the timeout or the ambient deadline.
 
         The view it gives starts as a copy of the last commit and ends with the transaction. Entering raises:
 
@@ -235,6 +253,15 @@ class Region(Generic[L]):
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travels as system, name and layout (RG-4)."""
+        if not self.system:
+            raise TypeError(f"region {self.name!r} is of no system, so there is nobody to ask for it elsewhere")
+        return rebuild, (self.system, self.name, self.layout)
+
+    def __repr__(self) -> str:
+        return f"<region {self.layout.__qualname__} {self.name!r} in {self.system!r}>"
+
     def _open(self) -> Shared:
         if self._shared is None:
             raise RegionError(self.name, "it is closed here")
@@ -267,9 +294,21 @@ class Region(Generic[L]):
         return found
 
 
+def rebuild(system: str, name: str, layout: type[Layout]) -> Any:
+    """The region that arrived, opened for this process.
+
+    Raises:
+        RegionError: it is of a system that this process is not attached to.
+    """
+    machine = machine_for(system)
+    if machine.system != system:
+        raise RegionError(name, f"it is of system {system!r}, and this process is attached to {machine.system!r}")
+    return machine.region(name, layout)
+
+
 def _deadline(timeout: float | None) -> float | None:
     return None if timeout is None else time.monotonic() + timeout
 
 
 def _log_death(region: str, dead: Holder | None) -> None:
-    structlog.get_logger().warning("a writer died in a transaction", region=region, owner=str(dead or "unknown"))
+    line_logger(0).warning("a writer died in a transaction", region=region, owner=str(dead or "unknown"))

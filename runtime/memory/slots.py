@@ -83,6 +83,14 @@ def initialise(shared: mmap.mmap, shape: Shape, *, one_writer: bool, now_ns: int
         words[_MAGIC_WORD] = _MAGIC
 
 
+def description(shared: mmap.mmap) -> str:
+    """The layout as text, as it was made with; "" when it is no region."""
+    with memoryview(shared) as memory, memory[:LOCK_AT].cast("Q") as words:
+        if len(shared) < _TEXT_AT or words[_MAGIC_WORD] != _MAGIC:
+            return ""
+        return bytes(memory[_TEXT_AT : _TEXT_AT + words[_TEXT]]).decode(errors="replace")
+
+
 class Slots:
     """One mapping of a region; several threads may read it, who writes holds the lock. Lets go of it when dropped."""
 

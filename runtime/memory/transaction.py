@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Generic, TypeVar
 
+from actors.deadline import ambient
 from actors.errors import RegionBusy, RegionDamaged, RegionError, SecondWriter
 from actors.layout import Layout, bind
 from runtime.memory.arrays import Loan
@@ -120,7 +121,7 @@ class Transaction(Generic[L]):
             raise RegionError(self._shared.region, "a transaction is entered once")
         self._entered = True
         try:
-            self.owner_died = self._shared.take(self._hold, self._timeout)
+            self.owner_died = self._shared.take(self._hold, _bounded(self._timeout))
             held = self._shared.slots
             commit = (held.generation, held.committed_ns / 1e9)
             self._memory = held.begin()
@@ -153,3 +154,12 @@ class Transaction(Generic[L]):
                 self._memory.release()
         finally:
             self._hold.give()
+
+
+def _bounded(timeout: float | None) -> float | None:
+    """The timeout, or what is left of the ambient deadline: the earlier."""
+    until_ns = ambient.get()[0]
+    if not until_ns:
+        return timeout
+    left = max(0.0, (until_ns - time.monotonic_ns()) / 1e9)
+    return left if timeout is None else min(timeout, left)

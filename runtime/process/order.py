@@ -33,6 +33,7 @@ class Launch(msgspec.Struct, frozen=True, tag="launch"):
         warm: import the class before the fork; else in the actor's own process.
         events: descriptor of the pipe to the supervisor.
         seat: of the process on the board.
+        pollers: how many processes may poll at a time.
     """
 
     token: int
@@ -47,6 +48,7 @@ class Launch(msgspec.Struct, frozen=True, tag="launch"):
     warm: bool
     events: int
     seat: int
+    pollers: int
 
 
 class Report(msgspec.Struct, frozen=True):

@@ -34,6 +34,7 @@ from runtime.wire.codec import Codec
 _THREAD_POOLS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")  # `import numpy` starts OpenBLAS threads
 _ORDER_BYTES = 1 << 16
 _ORDER_FDS = 4
+_IS_WARM = b"w"  # said by a spare once it could take an order without delay
 _RESTOCK_AFTER_MS = 10  # idle: an actor that is just being started has better use for the CPU
 
 
@@ -106,15 +107,19 @@ class Zygote:
                     self._launch(launch, fds)
 
     def _hand_over(self, launch: Launch, raw: bytes, fds: list[int]) -> bool:
-        """Give the order to a spare; False when there is none that lives."""
-        while self._spares:
+        """Give the order to a spare; False when there is none that is ready and lives."""
+        for _ in range(len(self._spares)):
             spare = self._spares.popleft()
             try:
+                spare.sock.recv(len(_IS_WARM), socket.MSG_DONTWAIT)
                 socket.send_fds(spare.sock, [raw], fds)
-            except OSError:  # it was killed
+            except BlockingIOError:  # still warming up: a fork is as quick
+                self._spares.append(spare)
                 continue
-            finally:
+            except OSError:  # it was killed
                 spare.sock.close()
+                continue
+            spare.sock.close()
             self._report(launch, pid=spare.pid)
             return True
         return False
@@ -135,7 +140,11 @@ class Zygote:
             for spare in self._spares:
                 spare.sock.close()
             self._main.warm_up()
-            raw, fds, _, _ = socket.recv_fds(theirs, _ORDER_BYTES, _ORDER_FDS)
+            try:
+                theirs.send(_IS_WARM)
+                raw, fds, _, _ = socket.recv_fds(theirs, _ORDER_BYTES, _ORDER_FDS)
+            except OSError:  # dismissed before it was warm
+                raw = b""
             if not raw:
                 os._exit(0)  # the zygote is gone, or has imported more since
             theirs.close()
@@ -187,6 +196,7 @@ class Zygote:
         try:
             wait_for_parent(self._supervisor, middle)
             self._sock.close()
+            reset_signals()
             code = main()
         except SystemExit as exc:
             code = exc.code if isinstance(exc.code, int) else int(exc.code is not None)

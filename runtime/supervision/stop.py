@@ -5,19 +5,23 @@ A child's stop is awaited by whoever asked for it: requests (`child.stoppers`), 
 SP-1  A sequence stops its children one after another, in reverse start order; a dynamic supervisor's children stop side
       by side under one deadline.
 SP-2  A stop waits for no start: a child that is starting is asked to stop like one that runs.
-SP-3  A supervisor is down only when no process is left below it; it is killed by killing them all.
+SP-3  A supervisor is down only when no process is left below it.
+SP-4  A supervisor that is killed takes its workers with it; supervisors below it lose theirs and stop in order by
+      themselves, as OTP's do when their parent exits. OTP leaves them alone with that; here they are waited for, so a
+      child that was asked already is killed too, and one that may take for ever has ORPHAN_SECONDS.
 """
 
 from actors.errors import NotRunning, StartFailed
 from runtime.supervision.action import Answer, AskToStop, Done, Halt, Kill
 from runtime.supervision.event import Boot, Due, Exited, Ignored, Reason, Request, Started, StopTree
 from runtime.supervision.event import StartFailed as StartFailedEvent
-from runtime.supervision.spec import Path, SupervisorSpec
+from runtime.supervision.spec import Path, SupervisorSpec, WorkerSpec
 from runtime.supervision.start import release, wake
 from runtime.supervision.tree import Child, Draining, Ending, Node, Single, StopSequence, child_path, in_order
 from runtime.supervision.turn import Down, Restart, Turn, start_failed
 
 SHUTDOWN = Reason("shutdown")
+ORPHAN_SECONDS = 5.0  # what a worker has that does not say otherwise (OTP's default)
 
 
 def end(turn: Turn, node: Node, ending: Ending) -> None:
@@ -121,11 +125,13 @@ def _stop(turn: Turn, node: Node, child: Child, *, is_final: bool) -> None:
     path = child_path(node, child.spec.name)
     if isinstance(child.spec, SupervisorSpec):
         child.state = "stopping"
-        _stop_supervisor(turn, child, path, is_final=is_final)
+        _stop_supervisor(turn, node, child, is_final=is_final)
         return
     _ask_or_kill(turn, path, child)
-    if not isinstance(child.spec.shutdown, str):
-        child.timer = turn.set_timer("shutdown", path, child.spec.shutdown)
+    seconds = _limit(node, child.spec)
+    if seconds is not None:
+        turn.cancel_timer(child)
+        child.timer = turn.set_timer("shutdown", path, seconds)
 
 
 def _ask_or_kill(turn: Turn, path: Path, child: Child) -> None:
@@ -139,7 +145,20 @@ def _ask_or_kill(turn: Turn, path: Path, child: Child) -> None:
         turn.actions.append(AskToStop(path, child.incarnation, "shutdown"))
 
 
-def _stop_supervisor(turn: Turn, child: Child, path: Path, *, is_final: bool) -> None:
+def _limit(node: Node, spec: WorkerSpec | None) -> float | None:
+    """Seconds between the polite request and the kill; None: no limit, or no request."""
+    if spec is not None and not isinstance(spec.shutdown, str):
+        return spec.shutdown
+    is_endless = spec is not None and spec.shutdown == "infinity"
+    return ORPHAN_SECONDS if is_endless and _is_orphan(node) else None
+
+
+def _is_orphan(node: Node) -> bool:
+    return node.ending is not None and node.ending.kind == "orphaned"
+
+
+def _stop_supervisor(turn: Turn, node: Node, child: Child, *, is_final: bool) -> None:
+    path = child_path(node, child.spec.name)
     shutdown = child.spec.shutdown
     if shutdown == "kill":
         _kill_supervisor(turn, path, is_final=is_final)
@@ -148,7 +167,7 @@ def _stop_supervisor(turn: Turn, child: Child, path: Path, *, is_final: bool) ->
         child.timer = turn.set_timer("shutdown", path, shutdown)
     below = turn.node(path)
     if below is not None:
-        end(turn, below, Ending("asked", SHUTDOWN, None, is_final))
+        end(turn, below, Ending("orphaned" if _is_orphan(node) else "asked", SHUTDOWN, None, is_final))
 
 
 def _stop_or_settle(turn: Turn, node: Node, child: Child) -> bool:
@@ -173,7 +192,6 @@ def _stop_or_settle(turn: Turn, node: Node, child: Child) -> bool:
 
 def _drain(turn: Turn, node: Node) -> None:
     left = 0
-    template = node.spec.template
     for name, _ in in_order(node):
         child = turn.own(node, name)
         if child is None or not _is_alive(turn, node, child):
@@ -181,7 +199,7 @@ def _drain(turn: Turn, node: Node) -> None:
         left += 1
         if child.state != "stopping":
             _ask_or_kill(turn, child_path(node, name), child)
-    seconds = None if template is None or isinstance(template.shutdown, str) else template.shutdown
+    seconds = _limit(node, node.spec.template)
     timer = turn.set_timer("drain", node.path, seconds) if left and seconds is not None else None
     node.task = Draining(left, timer, ())
     _drained(turn, node)
@@ -195,7 +213,7 @@ def _drained(turn: Turn, node: Node) -> None:
 
 
 def _kill_supervisor(turn: Turn, path: Path, *, is_final: bool) -> None:
-    """Kill everything below (SP-3)."""
+    """Kill its workers; what supervises below it is on its own (SP-4)."""
     node = turn.node(path)
     if node is None or node.phase == "down":
         return
@@ -206,7 +224,7 @@ def _kill_supervisor(turn: Turn, path: Path, *, is_final: bool) -> None:
     node.ending = Ending("killed", Reason("killed"), None, is_final or was_final)
     _refuse_queued(turn, node)
     left = 0
-    for name, _ in in_order(node):
+    for name, _ in reversed(in_order(node)):
         child = turn.own(node, name)
         if child is None or not _is_alive(turn, node, child):
             continue
@@ -214,11 +232,35 @@ def _kill_supervisor(turn: Turn, path: Path, *, is_final: bool) -> None:
         turn.cancel_timer(child)
         child.state = "stopping"
         if isinstance(child.spec, SupervisorSpec):
-            _kill_supervisor(turn, child_path(node, name), is_final=node.ending.is_final)
+            _orphan(turn, child_path(node, name), is_final=node.ending.is_final)
         else:
             turn.actions.append(Kill(child_path(node, name), child.incarnation))
     node.task = Draining(left, None, ())
     _drained(turn, node)
+
+
+def _orphan(turn: Turn, path: Path, *, is_final: bool) -> None:
+    """The supervisor above was killed: end in order; whoever was asked already has had his time (SP-4)."""
+    node = turn.node(path)
+    if node is None or node.phase == "down":
+        return
+    ending = Ending("orphaned", Reason("killed"), None, is_final)
+    if node.ending is None:
+        end(turn, node, ending)
+        return
+    node.ending = ending
+    if isinstance(node.task, Draining) and node.task.timer is not None:
+        turn.cancel(node.task.timer)
+        node.task = Draining(node.task.left, None, node.task.reported)
+    for name, _ in in_order(node):
+        child = turn.own(node, name)
+        if child is None or child.state != "stopping":
+            continue
+        turn.cancel_timer(child)
+        if isinstance(child.spec, SupervisorSpec):
+            _orphan(turn, child_path(node, name), is_final=is_final)
+        else:
+            turn.actions.append(Kill(child_path(node, name), child.incarnation))
 
 
 def _is_alive(turn: Turn, node: Node, child: Child) -> bool:

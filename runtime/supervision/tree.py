@@ -19,7 +19,7 @@ from runtime.supervision.spec import Path, Spec, SupervisorSpec, joined
 
 ChildState = Literal["starting", "running", "stopping", "restarting", "stopped"]
 Phase = Literal["down", "starting", "running", "stopping"]
-EndKind = Literal["asked", "gave_up", "auto_shutdown", "start_failed", "killed"]
+EndKind = Literal["asked", "gave_up", "auto_shutdown", "start_failed", "killed", "orphaned"]
 
 
 @dataclass(frozen=True, slots=True)

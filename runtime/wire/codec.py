@@ -42,7 +42,7 @@ _MOST_KEPT_BYTES = 64 * 1024  # a pickler that made more than that is not kept: 
 # msgspec and not msgpack: half the time, and an encoder keeps no buffer that a second thread could get into (CO-3).
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder().decode
-unpack_plain = msgspec.msgpack.Decoder(list[Any]).decode  # a plain call: [chain or nothing, name, *arguments]
+unpack_plain = msgspec.msgpack.Decoder(list[Any]).decode  # a plain call: chain or nothing, name, arguments
 
 
 class Codec:
@@ -80,7 +80,7 @@ class Codec:
                     break
             else:
                 try:
-                    return PLAIN, _pack([chain or None, name, *args])
+                    return PLAIN, _pack((chain or None, name, args))
                 except (OverflowError, ValueError):  # an int beyond 64 bits, a lone surrogate: pickle has them
                     pass
         try:
@@ -96,8 +96,8 @@ class Codec:
         """
         try:
             if kind == PLAIN:
-                call = unpack_plain(whole(payload))
-                return call[1], call[2:], {}, call[0] or ()
+                chain, name, args = unpack_plain(whole(payload))
+                return name, args, {}, chain or ()
             name, args, kwargs, chain = self._loads_any(kind, payload)
             return name, args, kwargs, chain
         except Exception as exc:

@@ -15,12 +15,13 @@ PK-4  Buffers of OUT_OF_BAND_BYTES and more (numpy arrays, what pickles out of b
 """
 
 import copyreg
+import importlib.machinery
 import importlib.util
 import io
 import sys
 import typing
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pickle import PickleBuffer, Pickler, PicklingError
 from types import FunctionType, ModuleType
 from typing import Any
@@ -37,25 +38,32 @@ NUMBERED = b"\x01"  # leads a pickle that refers to definitions; a pickle withou
 _NAMELESS = frozenset({"__main__", "__mp_main__"})  # a module of its own in every process
 
 
-def is_importable(name: str) -> bool:
-    """Can others import this module by name, as far as can be told from here? One without a spec was made by hand."""
+def is_importable(name: str, front: Sequence[str] = ()) -> bool:
+    """Can others import this module by name, as far as can be told from here? One without a spec was made by hand.
+
+    Args:
+        front: directories that the others have in front of a `sys.path` like ours.
+    """
     if name in _NAMELESS:
         return False
     module = sys.modules.get(name)
     if module is not None:
         spec = getattr(module, "__spec__", None)
-        return spec is not None and _is_on_path(name, spec.origin)
+        return spec is not None and _is_on_path(name, spec.origin, front)
     try:
         return importlib.util.find_spec(name) is not None
     except (ImportError, ValueError, AttributeError):  # how find_spec says that a parent is missing or no package
         return False
 
 
-def _is_on_path(name: str, origin: str | None) -> bool:
+def _is_on_path(name: str, origin: str | None, front: Sequence[str]) -> bool:
     """Would an import find this module where it came from? One that was loaded from a file by hand would not be."""
     parent = name.rpartition(".")[0]
-    if parent and not is_importable(parent):
+    if parent and not is_importable(parent, front):
         return False
+    first = None if parent else importlib.machinery.PathFinder.find_spec(name, front)
+    if first is not None:
+        return first.origin == origin
     path = getattr(sys.modules.get(parent), "__path__", None)
     for finder in sys.meta_path:
         found = finder.find_spec(name, path)

@@ -202,6 +202,20 @@ class GrowSnapshots(_Request, frozen=True, tag="snapshots"):
     nbytes: int
 
 
+class MakeRegion(_Request, frozen=True, tag="region"):
+    """A region, made if there is none of that name. `layout` is its shape's description. Answer: memfd."""
+
+    name: str
+    layout: str
+    writers: Literal["one", "many"] | None = None
+
+
+class OpenRegion(_Request, frozen=True, tag="open-region"):
+    """The region of that name. Answer: memfd."""
+
+    name: str
+
+
 class Define(_Request, frozen=True, tag="define"):
     """Store a definition that goes by value; memfd beside it. Answer: its number, the old one of a known key."""
 
@@ -233,6 +247,8 @@ Request = (
     | MakeSlab
     | OpenSlab
     | FreeSlab
+    | MakeRegion
+    | OpenRegion
     | GrowSnapshots
     | Define
     | Definition

@@ -5,7 +5,7 @@ A message frame (little-endian, no padding; every field is at a fixed offset, so
     0   u32  length of the whole frame, header and trailer included
     4   u8   state: 0 queued, k started for the k-th time, DONE, ANSWERED          written by the receiver
     5   u8   flags: ASK, PICKLED, BUFFERED, LARGE
-    6   u8   retry: how often a started message may be run again                   written by the receiver
+    6   u8   retry: how often a started message may be run again: by the sender's table, corrected by the receiver
     7   u8   index + 1 of the message in the actor's table, 0 before it is known   written by the receiver
     8   u64  ask id, 0 for a tell
     16  u64  reply address (number of a reply FIFO), 0 for a tell
@@ -40,6 +40,8 @@ DEATH = 16  # reply: the payload is a death certificate (msgpack), answered by t
 STOPPED = 32  # reply: the actor is stopped for good, answered by the supervisor
 
 HEADER = struct.Struct("<IBBBBQQQQ")
+START = struct.Struct("<IBB")  # length, state, flags: all that is needed of a plain tell
+ASKED = struct.Struct("<QQQ")  # ask id, reply address, deadline: what an ask has beside that
 LENGTH = struct.Struct("<I")
 REPLY = struct.Struct("<IBxxxQ")
 
@@ -47,6 +49,7 @@ STATE_AT = 4
 FLAGS_AT = 5
 RETRY_AT = 6
 INDEX_AT = 7
+ASK_AT = 8
 PAYLOAD_AT = HEADER.size
 TRAILER = LENGTH.size
 OVERHEAD = HEADER.size + TRAILER
@@ -54,12 +57,14 @@ OVERHEAD = HEADER.size + TRAILER
 MAX_PAYLOAD = PIPE_BUF - OVERHEAD
 MAX_REPLY = PIPE_BUF - REPLY.size
 
-_LENGTHS = tuple(LENGTH.pack(n) for n in range(PIPE_BUF + 1))
-_TELL_PLAIN = HEADER.pack(0, 0, 0, 0, 0, 0, 0, 0, 0)[4:]
-_TELL_PICKLED = HEADER.pack(0, 0, PICKLED, 0, 0, 0, 0, 0, 0)[4:]
+LENGTHS = tuple(LENGTH.pack(n + OVERHEAD) for n in range(MAX_PAYLOAD + 1))
+"""The length of a frame, encoded, by that of its payload: both ends of every frame."""
 
 unpack_header = HEADER.unpack_from
+unpack_start = START.unpack_from
+unpack_ask = ASKED.unpack_from
 unpack_reply = REPLY.unpack_from
+unpack_length = LENGTH.unpack_from
 
 
 def flags_of(kind: int) -> int:
@@ -72,23 +77,34 @@ def kind_of(flags: int) -> int:
     return 2 if flags & BUFFERED else 1 if flags & PICKLED else 0
 
 
+def tell_head(kind: int, retry: int) -> bytes:
+    """What all tells of one message have in common: their header without its length."""
+    return HEADER.pack(0, 0, flags_of(kind), retry, 0, 0, 0, 0, 0)[LENGTH.size :]
+
+
+def headed(head: bytes, payload: bytes) -> bytes:
+    """A tell with that head; the payload has at most MAX_PAYLOAD bytes."""
+    length = LENGTHS[len(payload)]
+    return b"".join((length, head, payload, length))
+
+
 def tell(kind: int, payload: bytes) -> bytes:
-    """A frame that expects no answer, without a large body; kind is the codec's (0 plain, 1 pickled)."""
-    length = _LENGTHS[len(payload) + OVERHEAD]
-    return b"".join((length, _TELL_PICKLED if kind else _TELL_PLAIN, payload, length))
+    """A frame that expects no answer; the payload has at most MAX_PAYLOAD bytes."""
+    return headed(tell_head(kind, 0), payload)
 
 
-def ask(kind: int, payload: bytes, ask_id: int, reply_to: int, deadline_ns: int) -> bytes:
-    """A frame that expects an answer, without a large body."""
-    length = len(payload) + OVERHEAD
+def ask(kind: int, payload: bytes, ask_id: int, reply_to: int, deadline_ns: int, retry: int = 0) -> bytes:
+    """A frame that expects an answer; the payload has at most MAX_PAYLOAD bytes."""
+    nbytes = len(payload)
     flags = ASK | PICKLED if kind else ASK
-    return HEADER.pack(length, 0, flags, 0, 0, ask_id, reply_to, deadline_ns, 0) + payload + _LENGTHS[length]
+    head = HEADER.pack(nbytes + OVERHEAD, 0, flags, retry, 0, ask_id, reply_to, deadline_ns, 0)
+    return head + payload + LENGTHS[nbytes]
 
 
-def large(flags: int, ask_id: int, reply_to: int, deadline_ns: int, body: int) -> bytes:
-    """A frame whose payload is in the body of that number."""
-    head = HEADER.pack(OVERHEAD, 0, flags | LARGE, 0, 0, ask_id, reply_to, deadline_ns, body)
-    return head + _LENGTHS[OVERHEAD]
+def large(flags: int, ask_id: int, reply_to: int, deadline_ns: int, body: int, retry: int = 0) -> bytes:
+    """A frame whose payload is in the slab of that number."""
+    head = HEADER.pack(OVERHEAD, 0, flags | LARGE, retry, 0, ask_id, reply_to, deadline_ns, body)
+    return head + LENGTHS[0]
 
 
 def reply(flags: int, ask_id: int, payload: bytes) -> bytes:

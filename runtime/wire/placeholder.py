@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from actors.layout import Layout
+
 
 @dataclass(frozen=True, slots=True)
 class RefTo:
@@ -12,3 +14,16 @@ class RefTo:
     """
 
     path: str
+
+
+@dataclass(frozen=True, slots=True)
+class RegionTo:
+    """A region that is still to be opened: `{"$region" = "prices"}` in a file.
+
+    Attributes:
+        name: of a region of the same file.
+        layout: it was declared with.
+    """
+
+    name: str
+    layout: type[Layout]

@@ -39,6 +39,9 @@ class FakeMachine:
 
         return BoundMessage(name, way("call"), way("ask"), way("tell"), way("send"))
 
+    def region(self, name: str, layout: Any = None) -> Any:
+        return (name, layout)
+
     def watch(self, path: str) -> None:
         self.watched.append(path)
 
@@ -77,6 +80,9 @@ class FakeInbox:
     def fail(self, token: int, error: Exception) -> bool:
         self.answers[token] = error
         return self.asked
+
+    def timer_done(self) -> None:
+        """A timer has run."""
 
     def stop_wanted(self) -> str | None:
         return self.reason

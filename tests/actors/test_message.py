@@ -134,7 +134,7 @@ def test_a_bound_message_hands_each_way_of_speaking_on():
     def way(kind):
         return lambda *args, **kwargs: seen.append((kind, args, kwargs)) or kind
 
-    bound = BoundMessage("add", way("call"), way("ask"), way("tell"), way("send"))
+    bound = BoundMessage("add", way("call"), way("ask"), way(None), way("send"))
 
     assert (bound(1, k=2), bound.ask(1), bound.tell(1), bound.send(1)) == ("call", "ask", None, "send")
     assert seen[0] == ("call", (1,), {"k": 2})

@@ -6,6 +6,7 @@ for the trace. The names of workers are ids, and ids are file names.
 
 import asyncio
 import contextlib
+import gc
 import os
 import shutil
 import sys
@@ -185,6 +186,7 @@ class ProcessDriver:
 
     async def _begin(self) -> None:
         """Make a supervisor and let it run in this loop."""
+        gc.collect()  # the programs of an earlier tree: the zygote must not inherit them, and close what is not its
         lock = directory.claim("conformance")
         root = directory.root_of("conformance")
         supervisor = self._supervisor = Supervisor(str(root), "conformance", host)
@@ -205,7 +207,7 @@ class ProcessDriver:
         """The tree is down: let the supervisor finish."""
         assert self._running is not None
         await self._running
-        self._supervisor, self._exit = None, "shutdown"
+        self._supervisor, self._running, self._exit = None, None, "shutdown"
 
     def _ask(self, made: Callable[[int], Event]) -> StartOutcome:
         up = self._up()

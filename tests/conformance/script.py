@@ -15,7 +15,8 @@ _INVALID = -1.0
 def parse_tree(name: str, tree: Mapping[str, Any], child: Mapping[str, Any] | None = None) -> SupervisorSpec:
     """The supervisor that a TREE describes; child: how it is supervised itself, when nested."""
     own = child or {}
-    template = tree.get("template")
+    is_dynamic = tree.get("strategy") == "dynamic"
+    template = tree.get("template") if is_dynamic else None
     return SupervisorSpec(
         name=name,
         restart=own.get("restart", "permanent"),
@@ -25,7 +26,7 @@ def parse_tree(name: str, tree: Mapping[str, Any], child: Mapping[str, Any] | No
         max_restarts=tree.get("max_restarts", 1),
         max_seconds=_whole(tree.get("max_seconds", 5)),
         auto_shutdown=tree.get("auto_shutdown", "never"),
-        children=() if template is not None else tuple(parse_child(child) for child in tree.get("children", ())),
+        children=() if is_dynamic else tuple(parse_child(child) for child in tree.get("children", ())),
         template=None if template is None else _worker("", template),
     )
 

@@ -1,8 +1,8 @@
 """Actors for tests, and one running system that the tests of a module share."""
 
 import asyncio
-import itertools
 import contextlib
+import itertools
 import os
 import signal
 from collections.abc import Callable, Iterator

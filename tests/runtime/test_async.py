@@ -322,8 +322,7 @@ def test_an_actor_that_dies_ends_the_awaits_of_what_it_had_begun(start: Start, t
     async def main() -> None:
         begun = gate.hold.ask(str(tmp_path / "in"), str(tmp_path / "go"))
         queued = [gate.note.ask(n) for n in range(5)]
-        while not (tmp_path / "in").exists():
-            await asyncio.sleep(0)
+        await asyncio.to_thread(wait_until, (tmp_path / "in").exists)
         os.kill(pid, signal.SIGKILL)
         with pytest.raises(ActorDied) as caught:
             await begun

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from actors import Actor, BadSpec, MailboxFull, child, deadline, message
+from actors import Actor, BadSpec, MailboxFull, Reply, child, deadline, message
 from actors.child import Mailbox
 from runtime import Supervisor
 from runtime.testing import wait_until
@@ -167,10 +167,9 @@ def test_in_a_loop_what_is_queued_is_bounded(start: Start) -> None:
 
     async def main() -> None:
         with Stopped(pid):
-            replies = []
+            replies: list[Reply[int]] = []
             with pytest.raises(MailboxFull):
-                for _ in range(100_000):
-                    replies.append(counter.add.ask(1))
+                replies.extend(counter.add.ask(1) for _ in range(100_000))
         assert await asyncio.gather(*replies) == list(range(1, len(replies) + 1))
 
     asyncio.run(main())
@@ -200,10 +199,9 @@ def test_urgent_messages_get_past_a_full_mailbox(start: Start) -> None:
 
 def test_a_stop_gets_past_a_full_mailbox(start: Start, system: Supervisor) -> None:
     counter = start(child(Counter).options(mailbox=SMALL, drain="discard"), "counter")
-    with Stopped(counter.pid()):
-        with deadline(0.02), pytest.raises(MailboxFull):
-            while True:
-                counter.add.tell(1)
+    with Stopped(counter.pid()), deadline(0.02), pytest.raises(MailboxFull):
+        while True:
+            counter.add.tell(1)
     begin = time.monotonic()
 
     system.stop("counter")

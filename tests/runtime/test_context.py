@@ -252,7 +252,8 @@ def test_the_context_knows_name_incarnation_and_reference(start: Start) -> None:
     narrator.die.tell()
     again = narrator.about()
 
-    assert about == {**about, "name": "narrator", "in init": "narrator", "incarnation": 1, "ref": narrator, "same": True}
+    expected = {"name": "narrator", "in init": "narrator", "incarnation": 1, "ref": narrator, "same": True}
+    assert about == {**about, **expected}
     assert about["redelivered"] is False
     assert again["incarnation"] == 2
     assert again["ref"] == narrator

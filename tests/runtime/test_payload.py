@@ -1,6 +1,6 @@
 """Payloads of every size and kind, through real mailboxes; large bodies are freed by whoever ends the message."""
 
-import datetime
+import datetime as dt
 import decimal
 import enum
 import fractions
@@ -12,10 +12,10 @@ import signal
 import threading
 import uuid
 from collections import Counter as Tally
-from collections import OrderedDict, defaultdict, deque, namedtuple
+from collections import OrderedDict, defaultdict, deque
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -44,7 +44,13 @@ pytestmark = pytest.mark.process
 
 MIB = 1 << 20
 LARGE = bytes(range(256)) * 40
-Point = namedtuple("Point", "x y")
+
+
+class Point(NamedTuple):
+    """A named tuple arrives as one."""
+
+    x: int
+    y: int
 
 
 class Colour(enum.Enum):
@@ -160,9 +166,9 @@ VALUES = [
     range(3),
     slice(1, 2),
     Ellipsis,
-    datetime.datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=datetime.UTC),
-    datetime.date(2026, 1, 2),
-    datetime.timedelta(days=1),
+    dt.datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=dt.UTC),
+    dt.date(2026, 1, 2),
+    dt.timedelta(days=1),
     decimal.Decimal("1.10"),
     fractions.Fraction(1, 3),
     uuid.UUID(int=7),
@@ -428,4 +434,19 @@ def test_a_sender_that_dies_leaves_its_bodies_to_the_message(start: Start, syste
         os.waitpid(pid, 0)
 
     assert gate.notes() == [LARGE]
+    assert wait_until(lambda: bodies_of(system) == 0)
+
+
+def test_the_bodies_of_answers_to_a_caller_that_is_gone_are_freed(start: Start, system: Supervisor) -> None:
+    weigher = start(child(Weigher))
+    with Stopped(weigher.pid()):
+        pid = os.fork()
+        if pid == 0:
+            try:
+                weigher.make.ask(MIB)
+            finally:
+                os._exit(0)
+        os.waitpid(pid, 0)
+
+    assert weigher.make(1) == b"\xa5"
     assert wait_until(lambda: bodies_of(system) == 0)

@@ -26,7 +26,7 @@ class Threaded(Actor):
     @message
     def ask_from_threads(self, count: int) -> int:
         with ThreadPoolExecutor(4) as pool:
-            return sum(pool.map(lambda n: self.other.echo(n), range(count)))
+            return sum(pool.map(self.other.echo, range(count)))
 
 
 def test_threads_ask_side_by_side_and_get_their_own_answers(start: Start) -> None:

@@ -227,7 +227,8 @@ def kernel(nothing_left: Path) -> Iterator[Notebook]:
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 def test_a_notebook_starts_calls_and_awaits_actors_across_cells(kernel: Notebook) -> None:
-    assert kernel.run("""
+    assert (
+        kernel.run("""
         from dataclasses import dataclass
         from actors import Actor, child, message
         from runtime import Supervisor
@@ -246,23 +247,31 @@ def test_a_notebook_starts_calls_and_awaits_actors_across_cells(kernel: Notebook
                 return Amount(self.value)
         supervisor = Supervisor().open()
         counter = supervisor.start(child(Counter), name="counter")
-    """) == ""
+    """)
+        == ""
+    )
     assert kernel.run("print(counter.add.ask(Amount(1)).result())") == "Amount(n=1)"
     assert kernel.run("print(await counter.add.ask(Amount(1)))") == "Amount(n=2)"
     assert kernel.run("print(await counter.add_async(Amount(1)))") == "Amount(n=3)"
     assert kernel.run("await counter.add.send(Amount(1)); counter.add.tell(Amount(1))") == ""
     assert kernel.run("print(counter.add(Amount(1)))") == "Amount(n=6)"
-    assert kernel.run("""
+    assert (
+        kernel.run("""
         class Counter(Actor):
             @message
             def add(self, amount):
                 return "redefined"
         print(supervisor.start(child(Counter), name="again").add(Amount(1)), counter.add(Amount(0)))
-    """) == "redefined Amount(n=6)"
-    assert kernel.run("""
+    """)
+        == "redefined Amount(n=6)"
+    )
+    assert (
+        kernel.run("""
         import asyncio
         print(await asyncio.gather(*[counter.add.ask(Amount(0)) for _ in range(3)]))
-    """) == "[Amount(n=6), Amount(n=6), Amount(n=6)]"
+    """)
+        == "[Amount(n=6), Amount(n=6), Amount(n=6)]"
+    )
     assert kernel.run("supervisor.close(); print('closed')") == "closed"
 
 
@@ -365,9 +374,7 @@ def test_a_users_own_actors_that_is_imported_instead_of_ours_is_said_too(nothing
     assert f"{tmp_path / 'actors.py'}: rename it" in last
 
 
-def test_a_module_that_starts_a_thread_when_imported_is_warned_of_and_works(
-    nothing_left: Path, tmp_path: Path
-) -> None:
+def test_a_module_that_starts_a_thread_when_imported_is_warned_of_and_works(nothing_left: Path, tmp_path: Path) -> None:
     (tmp_path / "with_thread.py").write_text(
         "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()\n" + COUNTER
     )

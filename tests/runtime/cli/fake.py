@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -16,8 +17,8 @@ from actors.errors import (
 from actors.message import BoundMessage, MessageEntry
 from actors.ref import Ref
 from runtime.cli import main
-from runtime.cli.system import Doors
-from runtime.wire.control import ChildStatus, Ending
+from runtime.cli.system import Doors, Reloaded
+from runtime.wire.control import Change, ChildStatus, Ending
 
 CERTIFICATE = DeathCertificate("inventory", 2, 4711, "run", "signal", signal="SIGKILL", restarts=3)
 
@@ -59,6 +60,7 @@ class FakeSystem:
         self.calls: list[tuple[Any, ...]] = []
         self.answer: Callable[..., object] = lambda *args, **kwargs: [list(args), kwargs]
         self.refuses: ActorError | None = None
+        self.changes: list[Change] = []
         self.statuses: list[ChildStatus] = [
             status("inventory"),
             status("payments", kind="supervisor", strategy="rest_for_one", pid=0),
@@ -85,10 +87,16 @@ class FakeSystem:
             raise self.refuses
         self.on_stop()
 
-    def restart(self, path: str) -> None:
-        self.calls.append(("restart", path))
+    def restart(self, path: str, *, code: bool = False) -> None:
+        self.calls.append(("restart", path, *(["code"] if code else [])))
         if self.refuses is not None:
             raise self.refuses
+
+    def reload(self, spec: Tree, *, path: Sequence[str] = ()) -> Sequence[Change]:
+        self.calls.append(("reload", spec, tuple(path)))
+        if self.refuses is not None:
+            raise self.refuses
+        return self.changes
 
     def status(self) -> Sequence[ChildStatus]:
         return self.statuses
@@ -128,6 +136,8 @@ class FakeMachine:
     running: dict[str, FakeSystem] = field(default_factory=dict)
     made: list[tuple[str, Tree, tuple[str, ...]]] = field(default_factory=list)
     new: FakeSystem = field(default_factory=FakeSystem)
+    reloads: list[tuple[Path, str]] = field(default_factory=list)
+    on_reload: Callable[[], Reloaded] = lambda: Reloaded(0)
 
     def supervisor(self, name: str, tree: Tree, path: Sequence[str]) -> FakeSystem:
         self.made.append((name, tree, tuple(path)))
@@ -141,7 +151,11 @@ class FakeMachine:
         return system
 
     def doors(self) -> Doors:
-        return Doors(self.supervisor, self.connect, lambda: sorted(self.running))
+        return Doors(self.supervisor, self.connect, lambda: sorted(self.running), self.reload)
+
+    def reload(self, file: Path, system: str) -> Reloaded:
+        self.reloads.append((file, system))
+        return self.on_reload()
 
     def __call__(self, *args: str) -> int:
         return main(args, doors=self.doors())

@@ -342,8 +342,18 @@ class OtpDriver:
 
     def kill(self, state: Supervisor) -> None:
         state.is_alive = False
-        for child in state.children.values():
+        for child in reversed(state.children.values()):
             if isinstance(child.pid, Supervisor):
-                self.kill(child.pid)
+                self.orphan(child.pid)
             elif isinstance(child.pid, Process):
                 child.pid.is_alive = False
+
+    def orphan(self, state: Supervisor) -> None:
+        """Its parent's exit ends it; unlike the original, what it waits for already is not waited for any longer."""
+        for child in reversed(state.children.values()):
+            if isinstance(child.pid, Supervisor) and not child.pid.is_alive:
+                self.orphan(child.pid)
+                child.pid = None
+            elif isinstance(child.pid, Process) and not child.pid.is_alive:
+                child.pid = None
+        self.terminate(state, None)

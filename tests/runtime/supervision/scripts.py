@@ -1,4 +1,8 @@
-"""Random scripts for the script protocol: trees, behaviours, crashes, requests, time. Only such as end."""
+"""Random scripts for the script protocol: trees, behaviours, crashes, requests, time.
+
+Only such as end, and whose answers are defined: a supervisor that may be killed has no supervisors below it, which would
+then stop by themselves, at the same time as everybody else.
+"""
 
 import random
 from dataclasses import dataclass
@@ -57,7 +61,7 @@ class _Writer:
         before = [self.behave() for _ in range(self.chance.choice((0, 0, 0, 1, 2)))]
         return [{"op": "stop"}, *before, operation]
 
-    def tree(self, name: str, depth: int) -> dict[str, Any]:
+    def tree(self, name: str, depth: int, *, may_be_killed: bool = False) -> dict[str, Any]:
         chance = self.chance
         auto = chance.choice(("never", "never", "any_significant", "all_significant"))
         strategy = chance.choice(("one_for_one", "one_for_all", "rest_for_one", "dynamic")[: 4 if depth else 3])
@@ -67,7 +71,7 @@ class _Writer:
             "max_seconds": self.pace.max_seconds,
             "auto_shutdown": auto,
         }
-        known = self.supervisors[name] = _Known(strategy == "dynamic", auto, [])
+        known = self.supervisors[name] = _Known(strategy == "dynamic", may_be_killed, auto, [])
         if known.is_dynamic:
             tree["template"] = self.options(auto, is_worker=True)
         else:
@@ -78,12 +82,13 @@ class _Writer:
         self.count += 1
         name = f"{self.chance.choice('abcdef')}{self.count}"
         known.children.append(name)
-        is_worker = depth >= 2 or self.chance.random() < 0.7
+        is_worker = depth >= 2 or known.may_be_killed or self.chance.random() < 0.7
         child = {"id": name, **self.options(known.auto, is_worker=is_worker)}
         if is_worker:
             self.workers.append(name)
         else:
-            child["tree"] = self.tree(name, depth + 1)
+            may_be_killed = child.get("shutdown", "infinity") != "infinity"
+            child["tree"] = self.tree(name, depth + 1, may_be_killed=may_be_killed)
         return child
 
     def options(self, auto: str, *, is_worker: bool) -> dict[str, Any]:
@@ -144,8 +149,9 @@ class _Writer:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What the writer knows of a supervisor: whether it is dynamic, its auto_shutdown, its children's ids so far."""
+    """What the writer knows of a supervisor: what it is, its auto_shutdown, its children's ids so far."""
 
     is_dynamic: bool
+    may_be_killed: bool
     auto: str
     children: list[str]

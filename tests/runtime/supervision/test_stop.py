@@ -3,6 +3,7 @@
 import pytest
 
 from runtime.supervision.action import AskToStop, Done
+from runtime.supervision.stop import ORPHAN_SECONDS
 from tests.runtime.supervision.rig import Rig, supervisor, worker
 
 
@@ -163,9 +164,9 @@ def test_a_supervisor_that_does_not_stop_in_time_is_killed_with_all_below():
     assert rig.terminate("p") is None
     rig.advance(0.6)
 
-    assert rig.trace == ["stop p.q.z", "stop p.q.y", "kill p.x", "kill p.q.y"]
+    assert rig.trace == ["stop p.q.z", "stop p.q.y", "kill p.q.y", "kill p.x"]
     assert rig.results[2] == Done()
-    assert [report.child for report in rig.reports("shutdown_error")] == ["p"]
+    assert [report.child for report in rig.reports("shutdown_error")] == ["y", "p"]
     assert rig.states() == {"a": "running", "p": "stopped"}
 
 
@@ -177,6 +178,53 @@ def test_a_supervisor_to_be_killed_takes_all_below_with_it_at_once():
 
     assert sorted(rig.trace) == ["kill p.x", "kill p.y"]
     assert rig.reports("shutdown_error") == []
+
+
+def test_supervisors_below_one_that_is_killed_stop_in_order_by_themselves():
+    """Case 40: recorded on Erlang 25; they get their parent's exit, and terminate as on any other."""
+    below = supervisor("q", worker("y"), supervisor("r", worker("v")), worker("z", shutdown=0.3))
+    rig = Rig.up(supervisor("root", supervisor("p", worker("x"), below, shutdown="kill")))
+    rig.stops["p.q.z"] = "hang"
+
+    assert rig.terminate("p") is None
+    assert rig.take() == ["stop p.q.z", "kill p.x"]
+    rig.advance(0.3)
+
+    assert rig.take() == ["kill p.q.z", "stop p.q.r.v", "stop p.q.y"]
+    assert rig.results[2] == Done()
+
+
+def test_a_supervisor_whose_deadline_has_passed_leaves_no_more_time_to_who_was_asked():
+    """Case 39: the others below it are still asked, each with its own deadline."""
+    below = supervisor("q", worker("y"), worker("z", shutdown="infinity"))
+    rig = Rig.up(supervisor("root", supervisor("p", below, shutdown=0.5)))
+    rig.stops["p.q.z"] = "hang"
+
+    rig.stop()
+    rig.advance(0.5)
+
+    assert rig.trace == ["stop p.q.z", "kill p.q.z", "stop p.q.y"]
+    assert rig.halt is not None
+
+
+@pytest.mark.parametrize("nested", ["static", "dynamic"])
+def test_nobody_below_a_killed_supervisor_can_take_for_ever(nested):
+    """Where OTP leaves an orphan behind, we wait, but not for ever."""
+    endless = worker("y", shutdown="infinity")
+    below = supervisor("q", endless)
+    if nested == "dynamic":
+        below = supervisor("q", strategy="dynamic", template=endless)
+    rig = Rig.up(supervisor("root", supervisor("p", below, shutdown="kill")))
+    if nested == "dynamic":
+        rig.start("p.q", worker("y"))
+    rig.stops["p.q.y"] = "hang"
+
+    rig.stop()
+    rig.advance(ORPHAN_SECONDS)
+
+    assert rig.trace[-2:] == ["stop p.q.y", "kill p.q.y"]
+    assert rig.halt is not None
+    assert rig.due_in() == []
 
 
 def test_everybody_is_asked_with_the_reason_shutdown():

@@ -1,0 +1,94 @@
+"""The sending end: writes, the life word, and the verdict on an ask whose deadline has passed."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from time import monotonic_ns
+
+import pytest
+
+from runtime.mailbox import page
+from runtime.mailbox.box import Box
+from runtime.mailbox.letterbox import Letterbox
+from runtime.wire import frame
+from runtime.wire.frame import DONE, STATE_AT
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Iterator[Box]:
+    made = Box(str(tmp_path), "children/one", 4096)
+    made.set_life(page.READY)
+    yield made
+    made.discard()
+
+
+@pytest.fixture
+def letterbox(box: Box, tmp_path: Path) -> Iterator[Letterbox]:
+    made = Letterbox(str(tmp_path / "children/one"), box.page_fd, refuse=False)
+    yield made
+    made.close()
+
+
+def test_a_frame_is_written_whole_or_not_at_all(letterbox: Letterbox) -> None:
+    raw = frame.tell(0, b"x" * 1000)
+    written = 0
+    while letterbox.post(raw):
+        written += 1
+
+    assert written >= 3
+    assert letterbox.load() == written * len(raw)
+    assert letterbox.post(raw) is False
+
+
+def test_a_closed_mailbox_refuses_before_and_after_a_write(letterbox: Letterbox, box: Box) -> None:
+    box.set_life(page.CLOSED)
+
+    with pytest.raises(BrokenPipeError):
+        letterbox.post(frame.tell(0, b"x"))
+    with pytest.raises(BrokenPipeError):
+        letterbox.post_urgent(frame.tell(0, b"x"))
+
+
+def test_waiting_for_room_ends_at_its_deadline(letterbox: Letterbox) -> None:
+    assert letterbox.wait_for_room(0) is True
+    while letterbox.post(frame.tell(0, b"x" * 2000)):
+        pass
+
+    assert letterbox.wait_for_room(monotonic_ns() + 5_000_000) is False
+    assert letterbox.wait_for_room(1) is False
+
+
+def test_an_urgent_frame_raises_attention(letterbox: Letterbox) -> None:
+    assert letterbox.words[page.ATTENTION] == 0
+
+    assert letterbox.post_urgent(frame.tell(0, b"x"))
+
+    assert letterbox.words[page.ATTENTION] == 1
+
+
+@pytest.mark.parametrize(("state", "verdict"), [(0, "no"), (1, "started"), (3, "started"), (DONE, "done")])
+def test_the_verdict_is_the_frames_state_in_the_journal(letterbox: Letterbox, state: int, verdict: str) -> None:
+    journal = letterbox.page.journal
+    raw = frame.ask(0, b"other", 6, 70, 1) + frame.ask(0, b"mine", 7, 70, 1)
+    journal[: len(raw)] = raw
+    journal[len(frame.ask(0, b"other", 6, 70, 1)) + STATE_AT] = state
+
+    assert letterbox.verdict(7, 70) == verdict
+    assert letterbox.verdict(7, 71) == "unknown"
+    assert letterbox.verdict(8, 70) == "unknown"
+
+
+def test_the_verdict_looks_at_the_second_lane_too(letterbox: Letterbox) -> None:
+    raw = frame.ask(0, b"urgent", 9, 70, 1)
+    letterbox.page.urgent_journal[: len(raw)] = raw
+
+    assert letterbox.verdict(9, 70) == "no"
+
+
+def test_one_that_is_ready_is_always_less_loaded_than_one_that_is_not(letterbox: Letterbox, box: Box) -> None:
+    letterbox.post(frame.tell(0, b"x" * 100))
+    ready = letterbox.load()
+    box.set_life(page.RESTARTING)
+    restarting = letterbox.load()
+    box.set_life(page.CLOSED)
+
+    assert ready < restarting < letterbox.load()

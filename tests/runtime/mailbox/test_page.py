@@ -1,0 +1,101 @@
+"""The page: one mapping for each process, its tables, last words and log."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from actors.message import MessageEntry, MessageOptions
+from runtime.mailbox import page
+from runtime.mailbox.page import LAST_WORDS_SIZE, LOG_RING_SIZE, Page
+
+
+@pytest.fixture
+def fd() -> Iterator[int]:
+    made = page.create(32768)
+    yield made
+    os.close(made)
+
+
+@pytest.fixture
+def made(fd: int) -> Iterator[Page]:
+    mapped = Page(fd)
+    yield mapped
+    mapped.close()
+
+
+def test_a_page_is_zero_has_room_for_the_journal_and_cannot_shrink(fd: int, made: Page) -> None:
+    assert not any(made.view)
+    assert len(made.journal) == 32768
+    assert len(made.urgent_journal) == 4096
+    with pytest.raises(PermissionError):
+        os.ftruncate(fd, 0)
+    with pytest.raises(PermissionError):
+        os.ftruncate(fd, 1 << 20)
+
+
+def test_words_are_seen_by_every_mapping(fd: int, made: Page) -> None:
+    other = Page(fd)
+    made.words[page.HANDLED] = 1 << 63
+
+    assert other.words[page.HANDLED] == 1 << 63
+    other.close()
+
+
+def test_the_message_table_arrives_as_published(fd: int, made: Page) -> None:
+    entries = [
+        MessageEntry("add", False, MessageOptions(), "(n: int) -> int"),
+        MessageEntry("watch", True, MessageOptions(retry=3, concurrent=True, watchdog=1.5), "()"),
+    ]
+    assert made.table() == {}
+
+    made.publish(entries)
+
+    other = Page(fd)
+    assert list(other.table().values()) == entries
+    other.close()
+
+
+def test_a_table_that_is_too_large_loses_its_signatures_first(made: Page) -> None:
+    entries = [MessageEntry(f"message{n}", False, MessageOptions(), "x" * 400) for n in range(100)]
+
+    made.publish(entries)
+
+    assert [entry.name for entry in made.table().values()] == [entry.name for entry in entries]
+    assert {entry.signature for entry in made.table().values()} == {"(…)"}
+    with pytest.raises(ValueError, match="message table"):
+        made.publish([MessageEntry("m" * 60 + str(n), False, MessageOptions(), "") for n in range(1000)])
+
+
+def test_last_words_keep_their_end_and_can_be_forgotten(made: Page) -> None:
+    made.say("x" * LAST_WORDS_SIZE + "the end")
+    assert made.last_words().endswith("the end")
+    assert len(made.last_words()) == LAST_WORDS_SIZE
+
+    made.forget_last_words()
+
+    assert made.last_words() == ""
+
+
+def test_last_words_of_who_writes_without_a_count_end_at_the_first_nul(made: Page) -> None:
+    made.view[page.LAST_WORDS_AT : page.LAST_WORDS_AT + 5] = b"Fatal"
+
+    assert made.last_words() == "Fatal"
+
+
+def test_the_log_keeps_the_last_lines_whole_and_in_order(made: Page) -> None:
+    for n in range(1000):
+        made.log(f"line {n} " + "." * 20)
+
+    lines = made.log_lines(1000)
+
+    assert lines == tuple(f"line {n} " + "." * 20 for n in range(1000 - len(lines), 1000))
+    assert 100 < len(lines) < LOG_RING_SIZE // 20
+    assert made.log_lines(2) == lines[-2:]
+
+
+def test_a_log_line_longer_than_the_ring_does_no_harm(made: Page) -> None:
+    made.log("x" * (2 * LOG_RING_SIZE))
+    made.log("after")
+
+    assert made.log_lines()[-1] == "after"

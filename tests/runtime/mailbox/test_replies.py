@@ -1,0 +1,142 @@
+"""Answers: callers that read, that do not, and that are gone."""
+
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from actors.errors import Unencodable
+from runtime.mailbox import fifo
+from runtime.mailbox.page import DROPPED
+from runtime.mailbox.replies import PENDING_BYTES, Replies
+from runtime.wire import frame
+from runtime.wire.codec import Codec
+from runtime.wire.frame import ERROR, LARGE, REPLY, unpack_reply
+
+
+class Store:
+    """Stands in for the arena."""
+
+    def __init__(self) -> None:
+        self.held: dict[int, bytes] = {}
+
+    def put(self, parts: Any) -> int:
+        number = len(self.held) + 1
+        self.held[number] = b"".join(map(bytes, parts))
+        return number
+
+    def free(self, number: int) -> None:
+        del self.held[number]
+
+
+@pytest.fixture
+def caller(tmp_path: Path) -> Iterator[int]:
+    held, _ = fifo.create(str(tmp_path / f"{7:016x}"), 4096)
+    yield held
+    os.close(held)
+
+
+@pytest.fixture
+def store() -> Store:
+    return Store()
+
+
+@pytest.fixture
+def words() -> memoryview:
+    return memoryview(bytearray(512)).cast("Q")
+
+
+@pytest.fixture
+def replies(tmp_path: Path, words: memoryview, store: Store) -> Iterator[Replies]:
+    made = Replies(str(tmp_path), words, Codec(), store.put, store.free)
+    yield made
+    for fd in made._fds.values():
+        os.close(fd)
+
+
+def test_an_answer_is_one_frame_with_the_askers_number(replies: Replies, caller: int) -> None:
+    replies.send(7, replies.frame_of(99, "add", 12))
+
+    raw = os.read(caller, 4096)
+    assert unpack_reply(raw) == (len(raw), 0, 99)
+    assert Codec().decode_value(0, raw[REPLY.size :]) == 12
+
+
+def test_a_value_that_cannot_be_sent_becomes_the_error_that_says_so(replies: Replies, caller: int) -> None:
+    raw = replies.frame_of(99, "add", threading.Lock())
+
+    assert unpack_reply(raw)[1] == ERROR
+    error = Codec().decode_error(raw[REPLY.size :])
+    assert isinstance(error, Unencodable)
+    assert error.where == "reply of add()"
+
+
+def test_a_large_answer_is_stored_and_the_frame_names_it(replies: Replies, store: Store) -> None:
+    raw = replies.frame_of(99, "make", b"x" * 10_000)
+
+    assert unpack_reply(raw)[1] & LARGE
+    assert list(store.held) == [int.from_bytes(raw[REPLY.size :], "little")]
+
+
+def test_a_caller_that_is_not_there_is_dropped_and_counted_and_its_slab_given_back(
+    replies: Replies, words: memoryview, store: Store
+) -> None:
+    replies.send(8, replies.frame_of(1, "m", 1))
+    replies.send(8, replies.frame_of(1, "m", b"x" * 10_000))
+
+    assert words[DROPPED] == 2
+    assert store.held == {}
+
+
+def test_a_caller_that_does_not_read_gets_its_answers_later_and_in_order(replies: Replies, caller: int) -> None:
+    for n in range(1000):
+        replies.send(7, replies.frame_of(n + 1, "m", n))
+    assert replies.has_pending()
+    assert len(replies.pending_fds()) == 1
+
+    raw = b""
+    while replies.has_pending():
+        raw += os.read(caller, 4096)
+        replies.flush()
+    raw += fifo.drain(caller)
+
+    ids, at = [], 0
+    while at < len(raw):
+        length, _, ask_id = unpack_reply(raw, at)
+        ids.append(ask_id)
+        at += length
+    assert ids == list(range(1, 1001))
+
+
+def test_what_is_kept_for_a_caller_is_bounded(replies: Replies, caller: int, words: memoryview, store: Store) -> None:
+    raw = frame.reply(0, 1, b"x" * 4000)
+    for _ in range(PENDING_BYTES // len(raw) + 20):
+        replies.send(7, raw)
+    dropped = words[DROPPED]
+
+    replies.send(7, replies.frame_of(2, "m", b"x" * 10_000))
+
+    assert 10 < dropped < 25
+    assert sum(map(len, replies._pending[7])) <= PENDING_BYTES
+    assert len(store.held) <= 1
+
+
+def test_a_caller_that_goes_while_answers_wait_is_dropped_with_all_of_them(
+    tmp_path: Path, words: memoryview, store: Store
+) -> None:
+    held, _ = fifo.create(str(tmp_path / f"{9:016x}"), 4096)
+    replies = Replies(str(tmp_path), words, Codec(), store.put, store.free)
+    for n in range(500):
+        replies.send(9, replies.frame_of(n + 1, "m", n))
+    replies.send(9, replies.frame_of(1, "m", b"x" * 10_000))
+    waiting = len(replies._pending[9])
+
+    os.close(held)
+    replies.flush()
+
+    assert words[DROPPED] == waiting
+    assert not replies.has_pending()
+    assert store.held == {}

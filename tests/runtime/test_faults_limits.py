@@ -1,0 +1,326 @@
+"""What a machine has no more of: descriptors, processes, inodes, memory, room for a log. An error where it was asked for; the rest lives.
+
+Each with a real limit: prlimit(2) on a running process, a full tmpfs in a mount namespace, /dev/full, a cgroup.
+"""
+
+import contextlib
+import os
+import resource
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from actors import Actor, ActorDied, ActorError, Mailbox, StartFailed, child, message
+from runtime import Supervisor
+from runtime.mailbox.box import Box
+from runtime.testing import wait_until
+from tests.runtime.cast import Counter, Echo, descriptors_of
+
+pytestmark = pytest.mark.process
+
+ROOT = Path(__file__).parents[2]
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+
+
+@contextlib.contextmanager
+def _limited(pid: int, kind: int, soft: int) -> Iterator[None]:
+    """A process under a lower limit."""
+    before = resource.prlimit(pid, kind)
+    resource.prlimit(pid, kind, (soft, before[1]))
+    try:
+        yield
+    finally:
+        resource.prlimit(pid, kind, before)
+
+
+def _cpu_ticks(pid: int) -> int:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def test_a_supervisor_without_descriptors_refuses_starts_and_everything_else_lives(supervisor: Supervisor) -> None:
+    counter = supervisor.start(child(Counter), name="counter")
+    pid = counter.pid()
+    used = len(descriptors_of(supervisor.pid))
+
+    with _limited(supervisor.pid, resource.RLIMIT_NOFILE, used + 2):
+        for n in range(4):
+            with pytest.raises(ActorError):
+                supervisor.start(child(Counter), name=f"more{n}", ready=2.0)
+        assert counter.pid() == pid
+        before = _cpu_ticks(supervisor.pid)
+        assert not wait_until(lambda: _cpu_ticks(supervisor.pid) - before > 20, 0.4)  # 20 ticks: half of that time
+
+    assert supervisor.start(child(Counter), name="again").add(1) == 1
+    assert counter.pid() == pid
+    assert len(descriptors_of(supervisor.pid)) < used + 30
+
+
+class Climber(Actor):
+    """Asks a peer it has never asked, with no descriptor left."""
+
+    @message
+    def ask_without_descriptors(self, peer: Any) -> str:
+        low = len(os.listdir("/proc/self/fd")) - 1
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (low, before[1]))
+        try:
+            peer.add(1)
+        except (ActorError, OSError) as exc:
+            return type(exc).__name__
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        return "answered"
+
+    @message
+    def ask(self, peer: Any) -> int:
+        return int(peer.add(1))
+
+    @message
+    def descriptors(self) -> int:
+        return len(os.listdir("/proc/self/fd"))
+
+
+def test_a_sender_without_descriptors_gets_an_error_and_nothing_is_half_open(supervisor: Supervisor) -> None:
+    counter = supervisor.start(child(Counter), name="counter")
+    climber = supervisor.start(child(Climber), name="climber")
+    before = climber.descriptors()
+
+    error = climber.ask_without_descriptors(counter)
+
+    assert error != "answered"
+    assert climber.descriptors() <= before + 1
+    assert climber.ask(counter) == 1
+
+
+@pytest.fixture
+def process_group() -> Iterator[Path]:
+    """A cgroup that allows no process more than it has; one that is not to be had skips the test."""
+    yield from _cgroup("pids", "pids.max", "1")
+
+
+def test_where_no_process_can_be_forked_a_start_fails_and_the_others_live(
+    supervisor: Supervisor, process_group: Path
+) -> None:
+    counter = supervisor.start(child(Counter), name="counter")
+    pid = counter.pid()
+    forkers = [int(entry) for entry in os.listdir("/proc") if entry.isdigit() and _parent_of(entry) == supervisor.pid]
+    for forker in forkers:
+        if Path(f"/proc/{forker}/comm").read_text().strip() == "understudy-zyg":
+            (process_group / "cgroup.procs").write_text(str(forker))
+
+    failed = []
+    for n in range(6):  # spares, which are forked already, take the first ones
+        try:
+            supervisor.start(child(Counter), name=f"more{n}", ready=2.0)
+        except StartFailed as exc:
+            failed.append(str(exc))
+    (process_group / "pids.max").write_text("max")
+
+    assert len(failed) >= 4
+    assert all("fork" in text for text in failed)
+    assert counter.pid() == pid
+    assert supervisor.start(child(Counter), name="again").add(1) == 1
+
+
+def test_a_mailbox_that_the_kernel_refuses_is_a_failed_start_and_leaves_nothing(tmp_path: Path) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    with _limited(os.getpid(), resource.RLIMIT_NOFILE, before + 1), pytest.raises(OSError, match="Too many open files"):
+        Box(str(tmp_path), "children/one", 4096)
+
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert not (tmp_path / "children/one").exists()
+
+
+FULL = """
+import os, sys, threading
+from actors import ActorError, child
+from runtime import Supervisor
+from tests.runtime.cast import Counter
+
+def ask_in_a_thread():
+    try:
+        counter.add(0)
+    except ActorError as exc:  # its reply FIFO cannot be made
+        print(type(exc).__name__, "No space left" in str(exc))
+
+with Supervisor("full") as supervisor:
+    counter = supervisor.start(child(Counter), name="counter")
+    counter.add(0)
+    free = os.statvfs(os.environ["UNDERSTUDY_DIR"]).f_ffree
+    for n in range(free):
+        try:
+            os.mkdir(f"{os.environ['UNDERSTUDY_DIR']}/filler{n}")
+        except OSError:
+            break
+    try:
+        supervisor.start(child(Counter), name="more")
+    except ActorError as exc:
+        print(type(exc).__name__, "No space left" in str(exc))
+    thread = threading.Thread(target=ask_in_a_thread)
+    thread.start()
+    thread.join()
+    assert counter.add(1) == 1
+    for entry in os.listdir(os.environ["UNDERSTUDY_DIR"]):
+        if entry.startswith("filler"):
+            os.rmdir(f"{os.environ['UNDERSTUDY_DIR']}/{entry}")
+    assert supervisor.start(child(Counter), name="again").add(1) == 1
+"""
+
+
+@needs_root
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="needs unshare(1)")
+def test_a_runtime_directory_without_room_is_a_failed_start_and_the_others_live(tmp_path: Path) -> None:
+    mounted = f"mount -t tmpfs -o nr_inodes=40,size=64k,mode=700 tmpfs {tmp_path} && exec \"$@\""
+    # its own mounts: nobody else sees the small file system
+    command = ["unshare", "-m", "sh", "-c", mounted, "sh", sys.executable, "-c", FULL]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=30, cwd=ROOT, env={**os.environ, "UNDERSTUDY_DIR": str(tmp_path)}
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "StartFailed True\nActorError True\n"
+
+
+LOGGING = """
+import os, signal
+from actors import Actor, child, message
+from runtime import Supervisor
+
+class Talker(Actor):
+    @message
+    def talk(self) -> str:
+        self.context.log.warning("said", words="x" * 3000)
+        return "said"
+    @message
+    def fail(self):
+        raise ValueError
+    @message
+    def pid(self) -> int:
+        return os.getpid()
+
+with Supervisor("talk") as supervisor:
+    talker = supervisor.start(child(Talker), name="talker")
+    print({talker.talk() for _ in range(20)})
+    talker.fail.tell()
+    for _ in range(2):
+        pid = talker.pid()
+        os.kill(pid, signal.SIGKILL)
+        assert talker.pid() != pid
+    print(supervisor.status()[0].restarts, flush=True)
+"""
+
+
+@pytest.mark.parametrize("log", ["a full disk", "a closed pipe"])
+def test_a_log_that_cannot_be_written_stops_neither_an_actor_nor_its_supervisor(runtime_directory: Path, log: str) -> None:
+    if log == "a full disk":
+        stderr = os.open("/dev/full", os.O_WRONLY)
+    else:
+        read, stderr = os.pipe()
+        os.close(read)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", LOGGING], stdout=subprocess.PIPE, stderr=stderr, text=True, timeout=30, cwd=ROOT
+        )
+    finally:
+        os.close(stderr)
+
+    assert done.stdout == "{'said'}\n2\n"
+
+
+class Glutton(Actor):
+    """Takes all the memory it can get."""
+
+    @message
+    def enter(self, group: str) -> int:
+        Path(group, "cgroup.procs").write_text(str(os.getpid()))
+        return os.getpid()
+
+    @message
+    def eat(self) -> None:
+        eaten = []
+        while True:
+            eaten.append(bytearray(b"x") * (1 << 20))
+
+
+@pytest.fixture
+def memory_group() -> Iterator[Path]:
+    """A cgroup of 64 MiB; one that is not to be had skips the test."""
+    yield from _cgroup("memory", "memory.limit_in_bytes", str(64 << 20))
+
+
+def test_an_actor_that_the_kernel_ends_for_its_memory_is_a_death_and_is_restarted(
+    supervisor: Supervisor, memory_group: Path
+) -> None:
+    glutton = supervisor.start(child(Glutton), name="glutton")
+    pid = glutton.enter(str(memory_group))
+
+    with pytest.raises(ActorDied) as caught:
+        glutton.eat()
+
+    assert caught.value.certificate.signal == "SIGKILL"
+    assert caught.value.delivered == "started"
+    assert supervisor["glutton"].enter(str(memory_group.parent)) != pid
+
+
+def test_memory_for_a_large_body_that_cannot_be_had_is_an_error_in_the_sender(supervisor: Supervisor) -> None:
+    echo = supervisor.start(child(Echo), name="echo")
+    with _limited(supervisor.pid, resource.RLIMIT_FSIZE, 1 << 20):
+        with pytest.raises(ActorError, match="File too large"):
+            echo.echo(bytes(4 << 20))
+        assert echo.echo(b"small") == b"small"
+
+    assert echo.echo(bytes(4 << 20)) == bytes(4 << 20)
+
+
+def test_a_mailbox_that_is_granted_less_than_was_asked_for_still_works(supervisor: Supervisor) -> None:
+    counter = supervisor.start(child(Counter), name="counter", mailbox=Mailbox(1 << 20))
+
+    (status,) = supervisor.children()
+    assert 4096 <= status.mailbox_bytes <= 1 << 20
+    assert counter.add(1) == 1
+    with pytest.raises(StartFailed):
+        supervisor.start(child(Unstartable), name="unstartable")
+
+
+class Unstartable(Actor):
+    """Has no descriptor left for its own mailbox."""
+
+    def on_start(self) -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
+        open("/dev/null")
+
+
+def _cgroup(controller: str, key: str, value: str) -> Iterator[Path]:
+    group, unified = Path("/sys/fs/cgroup") / controller / f"understudy-{os.getpid()}", "memory.max"
+    if not group.parent.is_dir():
+        group, key = Path("/sys/fs/cgroup") / f"understudy-{os.getpid()}", unified if controller == "memory" else key
+    try:
+        group.mkdir()
+        (group / key).write_text(value)
+    except OSError as exc:
+        pytest.skip(f"no cgroup: {exc}")
+    yield group
+    assert wait_until(lambda: _is_left(group))
+    group.rmdir()
+
+
+def _is_left(group: Path) -> bool:
+    """Move whoever is in a cgroup out of it; True when nobody was."""
+    pids = (group / "cgroup.procs").read_text().split()
+    for pid in pids:
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            (group.parent / "cgroup.procs").write_text(pid)
+    return not pids
+
+
+def _parent_of(pid: str) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:  # it has ended meanwhile
+        return 0

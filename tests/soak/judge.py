@@ -1,0 +1,274 @@
+"""The judge: from the records of one round, what became of every message. Pure: records in, counts out.
+
+A round ends when nothing is sent any more and everybody has handled what waited for him. Then each message is in one of
+the groups of `Report`, or it is a fault.
+
+JU-1  A kill may cost the one message in hand, and no more. A tell that was accepted and never begun is excused only by a
+      kill of its actor between the messages that its sender's neighbours were handled in; each kill excuses one, and
+      none if a handler was cut by it. So "taken, and killed before the handler's first line" and "lost" are told apart.
+JU-2  Messages marked concurrent are in hand together; a kill excuses all of those.
+JU-3  Members of a pool are told apart by their pids: order holds within each.
+"""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from tests.soak import ledger
+from tests.soak.ledger import (
+    ACCEPTED,
+    ANSWERED,
+    ASK,
+    BEGIN,
+    CANCELLED,
+    CLOSED,
+    CONCURRENT,
+    DAMAGED,
+    DIED,
+    DONE,
+    END,
+    EXPIRED,
+    FULL,
+    INTENT,
+    KILLED,
+    LATE,
+    NO,
+    ODD,
+    OUTCOME,
+    REDELIVERED,
+    RETRY,
+    SENDER_SHIFT,
+    STOPPED,
+    URGENT,
+    Record,
+)
+from tests.soak.report import Report
+
+MOST_RUNS = 3  # of a message with retry=2
+_LAST = 1 << 31
+
+Key = tuple[int, int]
+"""Of a message: sender, seq."""
+
+
+@dataclass(slots=True)
+class Fate:
+    """What is known of one message."""
+
+    actor: int
+    flags: int
+    is_accepted: bool = False
+    outcome: int = 0
+    said: int = 0
+    begun: list[Record] = field(default_factory=list)
+    ended: int = 0
+
+
+@dataclass(slots=True)
+class Deaths:
+    """The kills of one round.
+
+    Attributes:
+        excuses: for each actor number and incarnation, how many messages its kills may still excuse.
+        is_pool: numbers whose incarnations are of several processes.
+    """
+
+    excuses: Counter[tuple[int, int]]
+    is_pool: frozenset[int]
+
+    def take(self, actor: int, first: int, last: int) -> bool:
+        """Use up an excuse of an actor, of one of its incarnations first … last."""
+        found = [
+            incarnation
+            for (number, incarnation), left in self.excuses.items()
+            if number == actor and left > 0 and (actor in self.is_pool or first <= incarnation <= last)
+        ]
+        if not found:
+            return False
+        self.excuses[actor, min(found)] -= 1
+        return True
+
+
+class Round:
+    """One round's records, put in order."""
+
+    def __init__(self, pools: frozenset[int], dead_letters: Mapping[int, int]) -> None:
+        """Judge a round.
+
+        Args:
+            pools: the actor numbers that are pools.
+            dead_letters: how many the supervisor has counted at most, of each actor that was stopped for good.
+        """
+        self.fates: dict[Key, Fate] = {}
+        self.closed: set[int] = set()
+        self.killed: Counter[tuple[int, int]] = Counter()
+        self.begun: dict[tuple[int, int, int, int], list[Record]] = defaultdict(list)
+        self.strangers = self.late = 0
+        self._pools = pools
+        self._dead_letters = Counter(dead_letters)
+
+    def read(self, records: Iterable[Record]) -> None:
+        """Take in what happened."""
+        for record in records:
+            match record.kind:
+                case ledger.KILLED:
+                    self.killed[record.actor, record.incarnation] += 1
+                case ledger.CLOSED:
+                    self.closed.add(record.actor)
+                case ledger.INTENT:
+                    self.fates[record.sender, record.seq] = Fate(record.actor, record.flags)
+                case _:
+                    self._of_message(record)
+
+    def _of_message(self, record: Record) -> None:
+        fate = self.fates.get((record.sender, record.seq))
+        if fate is None:
+            self.strangers += 1
+            return
+        match record.kind:
+            case ledger.ACCEPTED:
+                fate.is_accepted = True
+            case ledger.OUTCOME:
+                fate.outcome, fate.said = record.detail >> 3, record.detail & 7
+                self.late += bool(record.flags & LATE)
+            case ledger.BEGIN:
+                fate.begun.append(record)
+                place = record.pid if record.actor in self._pools else 0
+                self.begun[record.sender, record.actor, place, record.flags & URGENT].append(record)
+            case ledger.END:
+                fate.ended += 1
+
+    def into(self, report: Report) -> None:
+        """Judge it, and add it to a report."""
+        report.strangers += self.strangers
+        report.hung += self.late
+        deaths = Deaths(Counter(self.killed), self._pools)
+        self._order(report)
+        self._cuts(report, deaths)
+        missing: list[tuple[int, int, Key]] = []
+        for key, fate in self.fates.items():
+            report.sent += 1
+            self._check(report, key, fate)
+            if not self._is_told(report, key, fate):
+                missing.append((*self._between(key, fate), key))
+        for first, last, key in sorted(missing, key=lambda each: each[1]):  # JU-1: the one that can wait least, first
+            fate = self.fates[key]
+            if deaths.take(fate.actor, first, last) or (fate.flags & CONCURRENT and self._was_killed(fate.actor)):
+                report.started_cut += 1
+            else:
+                report.lost += 1
+                report.note(f"lost: {_name(key)} to {fate.actor}, between its incarnations {first} and {last}")
+
+    def _is_told(self, report: Report, key: Key, fate: Fate) -> bool:
+        """Count it in its group; False of a message that was accepted, never begun, and that nobody heard of."""
+        sender_gone = self._is_gone(key[0])
+        if not fate.outcome and not sender_gone and (fate.flags & ASK or not fate.is_accepted):
+            report.hung += 1
+            report.note(f"hung: {_name(key)} to {fate.actor}")
+        if fate.begun:
+            self._ran(report, fate)
+        elif fate.outcome == DIED:
+            report.reported_as_started += 1
+        elif fate.outcome == EXPIRED:
+            report.expired += 1
+        elif fate.outcome == FULL:
+            report.refused += 1
+        elif fate.outcome == STOPPED:
+            report.stopped += 1
+        elif fate.outcome == CANCELLED:
+            report.cancelled += 1
+        elif fate.outcome == ODD:
+            report.asker_gone += 1
+        elif sender_gone and (fate.flags & ASK or not fate.is_accepted):
+            report.asker_gone += 1
+        elif fate.flags & ASK:
+            report.asker_gone += 1  # it hung
+        elif fate.actor in self.closed and fate.is_accepted and self._dead_letters[fate.actor] > 0:
+            self._dead_letters[fate.actor] -= 1
+            report.dead_letters += 1
+        elif fate.is_accepted:
+            return False
+        else:
+            report.asker_gone += 1  # it hung
+        return True
+
+    def _ran(self, report: Report, fate: Fate) -> None:
+        if len(fate.begun) > 1:
+            report.run_again += 1
+        elif fate.ended:
+            report.handled_once += 1
+        elif fate.flags & ASK:
+            report.reported_as_started += 1
+        else:
+            report.started_cut += 1
+
+    def _check(self, report: Report, key: Key, fate: Fate) -> None:
+        runs = len(fate.begun)
+        if runs > (MOST_RUNS if fate.flags & RETRY else 1) or any(
+            not again.flags & REDELIVERED for again in fate.begun[1:]
+        ):
+            report.run_twice += 1
+            report.note(f"run twice: {_name(key)} to {fate.actor}: {fate.begun}")
+        wrong = (
+            (fate.said == NO and runs)
+            or (fate.said == DONE and not fate.ended)
+            or (fate.outcome == ANSWERED and not fate.ended)
+        )
+        if wrong:
+            report.wrong_verdicts += 1
+            report.note(f"wrong verdict: {_name(key)} to {fate.actor}: {fate}")
+        if fate.outcome == ODD or any(begun.flags & DAMAGED for begun in fate.begun):
+            report.wrong_answers += 1
+            report.note(f"wrong answer: {_name(key)} to {fate.actor}: {fate}")
+
+    def _order(self, report: Report) -> None:
+        """One sender to one actor, by one lane: never an earlier message after a later one (JU-3)."""
+        for records in self.begun.values():
+            highest = 0
+            for record in records:
+                if record.seq < highest:
+                    report.out_of_order += 1
+                    report.note(f"out of order: {_name((record.sender, record.seq))} after {highest}: {record}")
+                highest = max(highest, record.seq)
+
+    def _cuts(self, report: Report, deaths: Deaths) -> None:
+        """Handlers that began and did not end use up the excuse of the kill that cut them."""
+        for key, fate in self.fates.items():
+            for record in fate.begun[fate.ended :] if len(fate.begun) > fate.ended else ():
+                if record.flags & CONCURRENT and self.killed[record.actor, record.incarnation]:
+                    continue  # JU-2
+                if not deaths.take(record.actor, record.incarnation, record.incarnation):
+                    report.cut_without_a_kill += 1
+                    report.note(f"cut without a kill: {_name(key)}: {record}")
+
+    def _between(self, key: Key, fate: Fate) -> tuple[int, int]:
+        """The incarnations in which the sender's messages before and after this one began."""
+        first, last = 0, _LAST
+        for record in self.begun.get((key[0], fate.actor, 0, fate.flags & URGENT), ()):
+            if record.seq < key[1]:
+                first = max(first, record.incarnation)
+            else:
+                last = min(last, record.incarnation)
+        return first, last
+
+    def _was_killed(self, actor: int) -> bool:
+        return any(number == actor for number, _ in self.killed)
+
+    def _is_gone(self, sender: int) -> bool:
+        """The sender is an actor, and that incarnation of it was killed."""
+        return self.killed[sender >> SENDER_SHIFT, sender & 0xFFFF] > 0
+
+
+def dead_letters_of(lines: Iterable[str]) -> Mapping[str, int]:
+    """How many dead letters the supervisor's log speaks of at most, by path: it names the 1st, 2nd, 4th, 8th, …"""
+    found: dict[str, int] = {}
+    for line in lines:
+        if '"dead letters"' in line:
+            entry = json.loads(line[line.index("{") :])
+            found[entry["actor"]] = 2 * int(entry["count"]) - 1
+    return found
+
+
+def _name(key: Key) -> str:
+    return f"message {key[1]} of sender {key[0] >> SENDER_SHIFT}#{key[0] & 0xFFFF}"

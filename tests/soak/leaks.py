@@ -1,0 +1,74 @@
+"""What must not be left: descriptors of the supervisor and ours, processes, names."""
+
+import os
+import re
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from actors import Actor, child, message
+from runtime import Supervisor, connect
+from runtime.testing import processes_of, wait_until
+from tests.runtime.cast import descriptors_of
+from tests.soak.report import Report
+
+_SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Of this process its descriptors, of the machine the names of shared memory."""
+
+    descriptors: Counter[str]
+    names: frozenset[str]
+
+
+class Nobody(Actor):
+    """Starts once, so that what a first start leaves open is no leak."""
+
+    @message
+    def nothing(self) -> None:
+        return
+
+
+def surroundings() -> Surroundings:
+    """As they are now."""
+    return Surroundings(descriptors(os.getpid()), frozenset(os.listdir("/dev/shm")))
+
+
+def warm_up(supervisor: Supervisor) -> None:
+    """Do once what every system does once."""
+    with connect(supervisor.name) as attached:
+        supervisor.start(child(Nobody), name="nobody")
+        attached["nobody"].nothing()
+        supervisor.stop("nobody")
+        supervisor.delete("nobody")
+
+
+def descriptors(pid: int) -> Counter[str]:
+    """How many descriptors of each kind a process has open."""
+    return Counter(re.sub(r"\[\d+\]|/[0-9a-f]{16}$", "", each) for each in descriptors_of(pid))
+
+
+def check_descriptors(report: Report, pid: int, before: Counter[str]) -> None:
+    """All actors are stopped and forgotten, all clients but one gone: the supervisor holds no more than at first."""
+    wait_until(lambda: not descriptors(pid) - before, _SECONDS)
+    left = descriptors(pid) - before
+    report.descriptors_left += left.total()
+    if left:
+        report.note(f"descriptors left in the supervisor: {dict(left)}")
+
+
+def check_surroundings(report: Report, before: Surroundings, directory: Path) -> None:
+    """The system has ended."""
+    wait_until(lambda: not processes_of(directory), _SECONDS)
+    processes = processes_of(directory)
+    files = [*directory.rglob("*"), *({directory} if directory.exists() else ())]
+    names = frozenset(os.listdir("/dev/shm")) - before.names
+    own = descriptors(os.getpid()) - before.descriptors
+    report.processes_left += len(processes)
+    report.files_left += len(files) + len(names)
+    report.descriptors_left += own.total()
+    for what, found in (("processes", processes), ("files", files), ("names", names), ("own descriptors", own)):
+        if found:
+            report.note(f"{what} left: {found}")

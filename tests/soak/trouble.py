@@ -1,0 +1,151 @@
+"""Trouble: kills, stops and restarts the processes of the tree at random, by a seed, until it is told to end.
+
+TR-1  Only processes of this very system are signalled: by pidfd, after a look at their environment.
+TR-2  Every kill is in the ledger before it happens, so that the judge can blame it.
+"""
+
+import contextlib
+import heapq
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from random import Random
+from time import monotonic
+from typing import Protocol
+
+from actors.errors import ActorError
+from runtime import Supervisor
+from runtime.testing import processes_of
+from tests.soak.ledger import KILLED, Ledger
+from tests.soak.report import Report
+
+_PAUSE_SECONDS = 0.03  # mean, between two troubles
+_STOPPED_SECONDS = 0.15  # at most
+
+
+class Guests(Protocol):
+    """Actors that come and go for good."""
+
+    def change(self) -> None:
+        """Stop the present one for good, and start another."""
+        ...
+
+
+class Trouble(threading.Thread):
+    """One round of it. Owns the descriptors of what it has stopped."""
+
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        directory: Path,
+        ledger: Ledger,
+        numbers: Mapping[str, int],
+        guests: Guests,
+        chance: Random,
+        report: Report,
+    ) -> None:
+        """Trouble the actors whose paths have numbers (or whose pool has)."""
+        super().__init__(name="trouble")
+        self._supervisor = supervisor
+        self._directory = directory
+        self._ledger = ledger
+        self._numbers = numbers
+        self._guests = guests
+        self._chance = chance
+        self._report = report
+        self._enough = threading.Event()
+        self._stopped: list[tuple[float, int]] = []
+
+    def end(self) -> None:
+        """No more, from now on; what was stopped goes on."""
+        self._enough.set()
+        self.join()
+
+    def run(self) -> None:
+        """Cause trouble until `end`."""
+        while not self._enough.wait(self._chance.expovariate(1 / _PAUSE_SECONDS)):
+            try:
+                self._draw()()
+            except ActorError as error:  # a start or a restart that our own kills made fail
+                print(f"trouble: {error!r}", file=sys.stderr)
+            self._resume(monotonic())
+        self._resume(None)
+
+    def _draw(self) -> Callable[[], None]:
+        kinds = (self._kill, self._kill_many, self._stop, self._restart, self._kill_zygote, self._guests.change)
+        found: Callable[[], None] = self._chance.choices(kinds, (50, 4, 30, 3, 2, 6))[0]
+        return found
+
+    def _kill(self) -> None:
+        self._kill_each(1)
+
+    def _kill_many(self) -> None:
+        self._kill_each(4)
+
+    def _kill_each(self, count: int) -> None:
+        victims = self._victims()
+        for path, number, pid, incarnation in self._chance.sample(victims, min(count, len(victims))):
+            fd = self._pidfd(pid)
+            if fd is None:
+                continue
+            self._ledger.put(KILLED, actor=number, pid=pid, incarnation=incarnation)  # TR-2
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(fd, signal.SIGKILL)
+                self._report.kills += 1
+            os.close(fd)
+
+    def _stop(self) -> None:
+        victims = self._victims()
+        if not victims:
+            return
+        fd = self._pidfd(self._chance.choice(victims)[2])
+        if fd is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(fd, signal.SIGSTOP)
+            self._report.stops += 1
+        heapq.heappush(self._stopped, (monotonic() + self._chance.random() * _STOPPED_SECONDS, fd))
+
+    def _resume(self, now: float | None) -> None:
+        while self._stopped and (now is None or self._stopped[0][0] <= now):
+            _, fd = heapq.heappop(self._stopped)
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(fd, signal.SIGCONT)
+            os.close(fd)
+
+    def _restart(self) -> None:
+        self._resume(None)
+        paths = [path for path in self._numbers if "." not in path and not path.startswith(("pool", "guest"))]
+        self._supervisor.restart(self._chance.choice(paths))
+        self._report.restarts_by_hand += 1
+
+    def _kill_zygote(self) -> None:
+        for pid in processes_of(self._directory):
+            with contextlib.suppress(OSError):
+                if Path(f"/proc/{pid}/comm").read_text().strip() == "understudy-zyg":
+                    os.kill(pid, signal.SIGKILL)
+                    self._report.zygote_kills += 1
+
+    def _victims(self) -> list[tuple[str, int, int, int]]:
+        """Path, number, pid and incarnation of every actor that runs."""
+        found = []
+        for status in self._supervisor.status():
+            number = self._numbers.get(status.path, self._numbers.get(status.path.rpartition(".")[0]))
+            if status.pid and number is not None:
+                found.append((status.path, number, status.pid, status.incarnation))
+        return found
+
+    def _pidfd(self, pid: int) -> int | None:
+        """A descriptor of a process of ours (TR-1); None when it has ended."""
+        try:
+            fd = os.pidfd_open(pid)
+        except ProcessLookupError:
+            return None
+        with contextlib.suppress(OSError):
+            if f"UNDERSTUDY_DIR={self._directory}".encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+                return fd
+        os.close(fd)
+        return None
