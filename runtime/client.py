@@ -19,7 +19,7 @@ import msgspec
 
 from actors import errors
 from actors.child import AutoShutdown, Backoff, Child, Strategy, Tree
-from actors.errors import ActorError, AlreadyRunning, BootFailed, NoSuchSystem, SystemGone
+from actors.errors import ActorError, AlreadyRunning, BootFailed, NoSuchSystem, NotRunning, SystemGone
 from actors.interfaces import attach, detach
 from actors.region import RegionSpec
 from runtime import directory
@@ -178,7 +178,10 @@ class Supervisor(Client):
         """Stop all actors in reverse order, then the supervisor; returns when nothing is left."""
         if self._opened and self._warden is not None:
             with contextlib.suppress(SystemGone, NoSuchSystem):  # it ended by itself
-                self._request(control.Stop(path=""))
+                try:
+                    self._request(control.Stop(path=""))
+                except NotRunning:  # there is no tree: its start did not come so far
+                    self.kill()
         super().close()
         if self._warden is not None:
             self._warden.wait()
@@ -254,5 +257,5 @@ def _refuse_clash(path: Sequence[str]) -> None:
             continue
         for name in ("actors", "runtime"):
             for candidate in (Path(entry or ".") / f"{name}.py", Path(entry or ".") / name / "__init__.py"):
-                if candidate.exists() and candidate.resolve().parent.parent != _ROOT:
+                if os.path.exists(candidate) and candidate.resolve().parent.parent != _ROOT:  # one it may not see is none
                     raise BootFailed(f"{candidate}: rename it: Understudy's own package is called {name}")

@@ -101,7 +101,7 @@ class _Answering:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._replies, name)
-        return _after("after-answer", found, self._fuse, always=True) if name in ("answer", "send") else found
+        return _after("after-answer", found, self._fuse, always=True) if name == "send" else found
 
 
 def _wrap(inbox: Inbox, host: object, fuse: _Fuse) -> None:

@@ -123,7 +123,22 @@ class _HangUp:
         self._had_terminal = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN and _has_terminal()
 
     def is_meant(self) -> bool:
-        return self._had_terminal and not _has_terminal()
+        """Whether that has happened; what is printed from then on goes nowhere instead of failing."""
+        if not self._had_terminal or _has_terminal():
+            return False
+        for stream in (sys.__stdout__, sys.__stderr__):
+            if stream is not None:
+                _silence(stream.fileno())
+        return True
+
+
+def _silence(fd: int) -> None:
+    try:
+        os.write(fd, b"")
+    except OSError:  # of a terminal that is gone
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, fd)
+        os.close(nowhere)
 
 
 def _has_terminal() -> bool:

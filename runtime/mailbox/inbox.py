@@ -189,9 +189,8 @@ class Inbox(ABC):
         words[SINCE_NS] = now = monotonic_ns()
         words[IN_HAND] = at + 1
         try:
-            if unpack_length(view, end - TRAILER)[0] != length:
-                raise ValueError  # cut short (FR-2)
-            chain, name, args = unpack_plain(view[at + PAYLOAD_AT : end - TRAILER])
+            is_cut = unpack_length(view, end - TRAILER)[0] != length  # FR-2
+            chain, name, args = unpack_plain(b"" if is_cut else view[at + PAYLOAD_AT : end - TRAILER])
             view[at + INDEX_AT], retry = self._table[name]
             view[at + RETRY_AT] = retry
             if flags:

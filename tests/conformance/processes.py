@@ -205,7 +205,8 @@ class ProcessDriver:
 
     async def _end(self) -> None:
         """The tree is down: let the supervisor finish."""
-        assert self._running is not None
+        if self._running is None:
+            return
         await self._running
         self._supervisor, self._running, self._exit = None, None, "shutdown"
 

@@ -1,8 +1,9 @@
-"""Regions of a system over real processes: made, opened, handed over, written by many, and killed while being written."""
+"""Regions of a system over real processes: made, opened, handed over, written by many, by writers that are killed."""
 
 import asyncio
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -253,9 +254,10 @@ def test_two_writers_lose_no_commit(system: Supervisor, clerk: Clerk) -> None:
 
 
 def test_a_writer_killed_in_a_transaction_leaves_the_last_commit_and_the_next_goes_on(
-    system: Supervisor, clerk: Clerk, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    capfd: pytest.CaptureFixture[str], supervisor: Supervisor, tmp_path: Path
 ) -> None:
-    prices, victim = system.region("prices", Prices), system.start(child(Clerk), name="victim")
+    prices = supervisor.region("prices", Prices)
+    clerk, victim = (supervisor.start(child(Clerk, prices), name=name) for name in ("clerk", "victim"))
     last = clerk.set(0, 4.0)
     pid = victim.pid()
     victim.hold.tell(str(tmp_path / "entered"))
@@ -274,15 +276,19 @@ def test_a_writer_killed_in_a_transaction_leaves_the_last_commit_and_the_next_go
     assert victim.set(1, 1.0) == last + 2
 
 
-def test_the_ambient_deadline_bounds_the_wait_for_the_lock(system: Supervisor, clerk: Clerk) -> None:
-    prices = system.region("prices", Prices)
+def test_the_ambient_deadline_bounds_the_wait_for_the_lock(system: Supervisor, clerk: Clerk, tmp_path: Path) -> None:
+    holder = system.start(child(Clerk), name="holder")
+    pid = holder.pid()
+    holder.hold.tell(str(tmp_path / "entered"))
+    assert wait_until((tmp_path / "entered").exists)
+    prices, start = system.region("prices", Prices), time.monotonic()
 
-    with prices.write():
-        with pytest.raises(RegionBusy) as busy, deadline(30):
-            with deadline(0.05):
-                clerk.write_within(None)
+    for timeout in (None, 60.0):
+        with deadline(0.05), pytest.raises(RegionBusy, match="holder"):
+            prices.update(lambda view: view.updated, timeout)
 
-    assert busy.value.age < 3
+    assert time.monotonic() - start < 5
+    os.kill(pid, signal.SIGKILL)  # else it would hold the lock of all other tests
 
 
 def test_an_async_actor_waits_for_a_commit(system: Supervisor, clerk: Clerk) -> None:

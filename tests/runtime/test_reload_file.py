@@ -13,11 +13,16 @@ from typing import Any
 import pytest
 
 from tests.runtime.test_cli import MODULE, SHOP, Shop, end_of, running
-from tests.runtime.test_cli import shop as shop  # a fixture
 
 pytestmark = pytest.mark.process
 
 _SECONDS = 20.0
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    (tmp_path / "run").mkdir(mode=0o700)
+    return Shop(tmp_path, tmp_path / "run")
 
 
 def pids(shop: Shop) -> dict[str, int]:
@@ -150,9 +155,8 @@ def test_a_terminal_that_is_closed_stops_the_system(shop: Shop) -> None:
     pid, terminal = pty.fork()
     if pid == 0:
         os.chdir(Path(__file__).parents[2])
-        os.execve(  # noqa: S606
-            sys.executable, [sys.executable, "-m", "runtime.cli", "run", "--json", shop.file], shop.environment
-        )
+        words = [sys.executable, "-m", "runtime.cli", "run", "--json", shop.file]
+        os.execve(sys.executable, words, shop.environment)
     seen = b""
     while b'"started"' not in seen:
         seen += os.read(terminal, 4096)

@@ -1,6 +1,7 @@
 """`reload`, `restart --code`, and SIGHUP to `run`: what is asked of the system, what is printed, the exit codes."""
 
 import json
+import os
 import signal
 import threading
 from pathlib import Path
@@ -105,7 +106,7 @@ def test_sighup_reloads_the_file_and_the_system_runs_on(
     reloaded = threading.Event()
 
     def wait() -> Ending:
-        signal.raise_signal(signal.SIGHUP)
+        os.kill(os.getpid(), signal.SIGHUP)
         assert reloaded.wait(10)
         return Ending("shutdown")
 
