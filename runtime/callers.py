@@ -2,6 +2,7 @@
 
 CA-1  A FIFO is held as long as the connection that asked for it; it goes with its name when that is closed.
 CA-2  Writing never blocks: what a caller has no room for is kept, bounded, and written when it has read.
+CA-3  Answers that a caller has not read go with it, and their large payloads.
 """
 
 import asyncio
@@ -9,13 +10,14 @@ import contextlib
 import os
 import random
 from collections import deque
+from collections.abc import Callable
 
 import msgpack
 
 from actors.certificate import DeathCertificate
 from actors.errors import Delivered
 from runtime.mailbox import fifo
-from runtime.wire.frame import DEATH, MAX_REPLY, STOPPED, Header, reply
+from runtime.wire.frame import DEATH, MAX_REPLY, STOPPED, Header, bodies_of, reply
 
 _MOST_KEPT = 4096  # frames for one caller that does not read
 
@@ -23,7 +25,14 @@ _MOST_KEPT = 4096  # frames for one caller that does not read
 class Callers:
     """All reply FIFOs of the system."""
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, unread: Callable[[int], None]) -> None:
+        """Keep the FIFOs below root.
+
+        Args:
+            root: the runtime directory.
+            unread: told of each large payload that nobody will read any more.
+        """
+        self._unread = unread
         self._directory = f"{root}/replies"
         os.mkdir(self._directory, 0o700)
         self._fds: dict[int, int] = {}
@@ -43,9 +52,11 @@ class Callers:
             return
         if self._kept.pop(number, None) is not None:
             asyncio.get_running_loop().remove_writer(fd)
-        os.close(fd)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(f"{self._directory}/{number:016x}")
+        for body in bodies_of(fifo.drain(fd)):  # CA-3
+            self._unread(body)
+        os.close(fd)
 
     def tell_death(self, header: Header, certificate: DeathCertificate, delivered: Delivered) -> None:
         """Answer an ask whose actor died."""
@@ -63,8 +74,10 @@ class Callers:
     def send(self, number: int, raw: bytes) -> None:
         """Write a reply frame (CA-2); nothing happens when the caller is gone."""
         fd = self._fds.get(number)
-        if fd is None:
-            return  # the caller is gone: nobody to tell
+        if fd is None:  # the caller is gone: nobody to tell
+            for body in bodies_of(raw):
+                self._unread(body)
+            return
         kept = self._kept.get(number)
         if kept is not None:
             if len(kept) < _MOST_KEPT:

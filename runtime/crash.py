@@ -12,7 +12,7 @@ point is reached for the n-th time (default: the first) in that incarnation (def
     before-answer   its handler has returned
     after-answer    its answer is written, the frame is not done yet
     stopping        an ordered stop has been seen
-    instruction     the n-th byte code of inbox, journal and replies, from `init` on
+    instruction     the n-th byte code of inbox, journal and replies while the journal holds something
 
 CR-1  Without the variable nothing is wrapped: it costs one look at the environment at each start.
 """
@@ -27,7 +27,7 @@ from typing import Any
 from runtime.mailbox import inbox as inbox_module
 from runtime.mailbox import journal as journal_module
 from runtime.mailbox import replies as replies_module
-from runtime.mailbox.inbox import Inbox
+from runtime.mailbox.inbox import Inbox, Lane
 from runtime.mailbox.journal import Journal
 from runtime.wire.codec import unpack_plain
 
@@ -118,7 +118,7 @@ def _wrap(inbox: Inbox, host: object, fuse: _Fuse) -> None:
     if fuse.is_for("mid-zeroing"):
         sys.settrace(_zeroing(fuse))
     if fuse.is_for("instruction"):
-        sys.settrace(_instructions(fuse))
+        sys.settrace(_instructions(fuse, own["_main"]))
 
 
 def _before(point: str, call: Callable[..., Any], fuse: _Fuse) -> Callable[..., Any]:
@@ -161,9 +161,9 @@ def _zeroing(fuse: _Fuse) -> Callable[[FrameType, str, Any], Any]:
     return call
 
 
-def _instructions(fuse: _Fuse) -> Callable[[FrameType, str, Any], Any]:
+def _instructions(fuse: _Fuse, lane: Lane) -> Callable[[FrameType, str, Any], Any]:
     def instruction(_frame: FrameType, event: str, _arg: object) -> Any:
-        if event == "opcode":
+        if event == "opcode" and lane.extent:
             fuse.reached("instruction")
         return instruction
 

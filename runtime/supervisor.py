@@ -49,8 +49,8 @@ class Supervisor:
         self._root = Path(root)
         self.tree: Tree = new_tree(EMPTY)
         self.reporter = Reporter()
-        self.callers = Callers(root)
         self.vault = Vault()
+        self.callers = Callers(root, self.vault.end_payload)
         self.troupe = Troupe(
             root,
             system,

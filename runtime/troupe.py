@@ -135,7 +135,8 @@ class Troupe:
         box.set_life(page.RESTARTING if launch.incarnation > 1 else page.STARTING)
         box.set_control(page.RUN)
         box.page.forget_last_words()
-        box.words[page.INCARNATION] = launch.incarnation
+        # a temporary child that is reloaded is a new one to the decisions, with the mailbox of the old one
+        box.words[page.INCARNATION] = max(launch.incarnation, box.words[page.INCARNATION] + 1)
         self._launcher.keep_spares(1 + sum(each.program.understudies for each in self._workers.values()))
         worker.seat = self.take_seat()
         worker.token = next(self._tokens)

@@ -152,6 +152,7 @@ def _place(loc: tuple[int | str, ...]) -> tuple[Path, type[BaseModel]]:
             table = SupervisorTable if rest.pop(0) == SUPERVISOR else WorkerTable
         elif len(rest) > 1 and path == ("regions",):
             path, table = (*path, rest.pop(0)), RegionTable
+            rest = rest if rest[0] != "[key]" else []
         elif rest:
             table = _INNER.get(str(step), table)
     return path, table

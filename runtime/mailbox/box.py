@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from runtime.mailbox import fifo, page
-from runtime.mailbox.journal import is_started, mark_done, unfinished
+from runtime.mailbox.journal import is_started, mark_done, mark_ended, unfinished
 from runtime.mailbox.page import Page
 from runtime.memory import snapshots
 from runtime.wire.frame import LARGE, Header, tell, walk
@@ -137,7 +137,7 @@ class Box:
                     mark_done(area, header)
                 elif is_started(header) and header.state > header.retry:
                     ended(header, True)
-                    mark_done(area, header)
+                    mark_ended(area, header)
                 else:
                     kept.add(header.body)
         self.words[page.IN_HAND] = 0
@@ -149,7 +149,7 @@ class Box:
         for area in (self.page.urgent_journal, self.page.journal):
             for header in unfinished(area):
                 ended(header, is_started(header))
-                mark_done(area, header)
+                mark_ended(area, header)
         for fd in (self._urgent, self._mailbox):
             raw = memoryview(fifo.drain(fd))
             for header in walk(raw, 0, len(raw)):

@@ -50,7 +50,9 @@ from runtime.wire.codec import Codec, unpack_plain
 from runtime.wire.frame import (
     ASK,
     ASK_AT,
+    CUT,
     DONE,
+    DROPPED,
     INDEX_AT,
     LARGE,
     MAX_ATTEMPTS,
@@ -206,7 +208,7 @@ class Inbox(ABC):
             lane.in_hand += 1
             return (lane, at, 0, 0), name, args, NO_KWARGS
         if deadline_ns and now > deadline_ns:
-            self._expired(lane, at, 0)
+            self._expired(lane, at, 0, DROPPED)
             return self._take_from(lane)
         lane.in_hand += 1
         return (lane, at, ask_id, reply_to), name, args, NO_KWARGS
@@ -243,14 +245,16 @@ class Inbox(ABC):
                 words[FAILED] += 1
                 continue
             lane.at = at + length
-            if state >= DONE or (length == OVERHEAD and not body):  # answered before a crash; or a wake-up only
+            if state >= CUT:  # ended before a crash
+                continue
+            if length == OVERHEAD and not body:  # a wake-up only
                 view[at + STATE_AT] = DONE
                 continue
             view[at + STATE_AT] = min(state + 1, MAX_ATTEMPTS)  # IN-1
             words[SINCE_NS] = now = monotonic_ns()
             words[IN_HAND] = (at + 1) | lane.mark
             if deadline_ns and now > deadline_ns:
-                self._expired(lane, at, body)
+                self._expired(lane, at, body, CUT if state else DROPPED)
                 continue
             if state or self._was_redelivered:
                 self._was_redelivered = bool(state)
@@ -276,13 +280,13 @@ class Inbox(ABC):
             self._leases[lane, at] = payload  # it may be run again: its slab is not given back before it is done
         return token, name, args, kwargs
 
-    def _expired(self, lane: Lane, at: int, body: int) -> None:
-        """Its asker has given up: it is not executed."""
-        lane.view[at + STATE_AT] = DONE
-        self._words[EXPIRED] += 1
+    def _expired(self, lane: Lane, at: int, body: int, end: int) -> None:
+        """Its asker has given up: it is not executed. Its state comes last: killed before it, others free the body."""
         if body:
             with contextlib.suppress(ActorError):  # its slab is gone, or never was
                 self._lease(body)
+        lane.view[at + STATE_AT] = end
+        self._words[EXPIRED] += 1
 
     def _refill(self, lane: Lane) -> bool:
         if lane.in_hand:  # concurrent messages of this journal are still being handled

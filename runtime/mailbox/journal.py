@@ -11,7 +11,7 @@ JO-3  Recovery walks whole frames to the first length that is none and zeroes wh
 
 import os
 
-from runtime.wire.frame import DONE, QUEUED, STATE_AT, Header, walk
+from runtime.wire.frame import CUT, DONE, DROPPED, QUEUED, STATE_AT, Header, walk
 
 _ZEROS = bytes(1 << 16)
 
@@ -61,14 +61,19 @@ class Journal:
 
 def unfinished(area: memoryview) -> list[Header]:
     """The frames of a dead actor's journal that are queued or were started, in order. For the supervisor."""
-    return [header for header in walk(area, 0, len(area)) if header.state < DONE]
+    return [header for header in walk(area, 0, len(area)) if header.state < CUT]
 
 
 def mark_done(area: memoryview, header: Header) -> None:
-    """End a frame of a dead actor's journal: its asker has been told."""
+    """End a frame of a dead actor's journal whose message had been handled."""
     area[header.offset + STATE_AT] = DONE
+
+
+def mark_ended(area: memoryview, header: Header) -> None:
+    """End a frame of a dead actor's journal that will not be handled: its asker has been told."""
+    area[header.offset + STATE_AT] = CUT if is_started(header) else DROPPED
 
 
 def is_started(header: Header) -> bool:
     """Its handler may have begun (JO-2)."""
-    return QUEUED < header.state < DONE
+    return QUEUED < header.state < CUT

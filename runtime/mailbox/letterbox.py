@@ -11,7 +11,7 @@ from time import monotonic_ns
 from actors.errors import Delivered
 from runtime.mailbox import fifo
 from runtime.mailbox.page import ATTENTION, CLOSED, EXTENT, IN_HAND, LIFE, READY, Page
-from runtime.wire.frame import DONE, QUEUED, walk
+from runtime.wire.frame import DONE, DROPPED, QUEUED, walk
 
 _write = os.write
 _NOT_READY, _CLOSED = 1 << 40, 1 << 41
@@ -104,12 +104,12 @@ class Letterbox:
     def verdict(self, ask_id: int, reply_to: int) -> Delivered:
         """What became of an ask whose deadline has passed, as far as the journal tells.
 
-        "no" only of a frame that is queued there: its deadline has passed, so it will be dropped unexecuted.
+        "no" only of a frame that was dropped for its deadline, or is queued there: since that has passed, it will be.
         """
         for area in (self.page.journal, self.page.urgent_journal):
-            for header in walk(area, 0, len(area)):
+            for header in walk(area, 0, len(area)):  # a look at one moment: the actor goes on
                 if header.ask_id == ask_id and header.reply_to == reply_to:
-                    if area[header.offset + 4] == QUEUED:
+                    if header.state in (QUEUED, DROPPED):
                         return "no"
                     return "done" if header.state >= DONE else "started"
         return "unknown"

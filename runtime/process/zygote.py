@@ -84,7 +84,7 @@ class Zygote:
             if self._classes and len(self._spares) < self._wanted and not poll.poll(_RESTOCK_AFTER_MS):
                 self._restock()
                 continue
-            raw, fds, _, _ = socket.recv_fds(self._sock, _ORDER_BYTES, _ORDER_FDS)
+            raw, fds = _received(self._sock)
             if not raw:
                 os._exit(0)
             self._obey(raw, fds)
@@ -142,7 +142,7 @@ class Zygote:
             self._main.warm_up()
             try:
                 theirs.send(_IS_WARM)
-                raw, fds, _, _ = socket.recv_fds(theirs, _ORDER_BYTES, _ORDER_FDS)
+                raw, fds = _received(theirs)
             except OSError:  # dismissed before it was warm
                 raw = b""
             if not raw:
@@ -242,6 +242,14 @@ class Zygote:
 
     def _report(self, launch: Launch, *, pid: int = 0, error: str = "", threads: str = "") -> None:
         self._sock.send(encode(Report(launch.token, pid, error[-32_768:], threads)))
+
+
+def _received(sock: socket.socket) -> tuple[bytes, list[int]]:
+    """An order and its descriptors, which no program that an actor starts inherits."""
+    raw, fds, _, _ = socket.recv_fds(sock, _ORDER_BYTES, _ORDER_FDS)
+    for fd in fds:
+        os.set_inheritable(fd, False)  # recv_fds drops its flags argument, MSG_CMSG_CLOEXEC among them (Python 3.11)
+    return raw, fds
 
 
 def class_part(payload_fd: int) -> bytes:

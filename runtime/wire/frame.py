@@ -3,7 +3,7 @@
 A message frame (little-endian, no padding; every field is at a fixed offset, so that state can be stored in place):
 
     0   u32  length of the whole frame, header and trailer included
-    4   u8   state: 0 queued, k started for the k-th time, DONE, ANSWERED          written by the receiver
+    4   u8   state: 0 queued, k started for the k-th time, or one of the ends below  written by the receiver
     5   u8   flags: ASK, PICKLED, BUFFERED, LARGE
     6   u8   retry: how often a started message may be run again: by the sender's table, corrected by the receiver
     7   u8   index + 1 of the message in the actor's table, 0 before it is known   written by the receiver
@@ -27,6 +27,8 @@ PIPE_BUF = 4096  # pipe(7): a write of at most PIPE_BUF bytes is atomic; 4096 on
 
 QUEUED = 0
 MAX_ATTEMPTS = 200
+CUT = 252  # begun by an incarnation that died, and not run again; the first of the ends
+DROPPED = 253  # never executed: its deadline had passed, or its mailbox was closed
 DONE = 254
 ANSWERED = 255
 
@@ -110,6 +112,20 @@ def large(flags: int, ask_id: int, reply_to: int, deadline_ns: int, body: int, r
 def reply(flags: int, ask_id: int, payload: bytes) -> bytes:
     """A reply frame; its payload is at most MAX_REPLY bytes."""
     return REPLY.pack(len(payload) + REPLY.size, flags, ask_id) + payload
+
+
+def bodies_of(replies: bytes) -> list[int]:
+    """The slabs of the large payloads among these reply frames."""
+    found: list[int] = []
+    at = 0
+    while at + REPLY.size <= len(replies):
+        length, flags, _ = unpack_reply(replies, at)
+        if length < REPLY.size:  # no frame: a foreign writer's
+            break
+        if flags & LARGE:
+            found.append(int.from_bytes(replies[at + REPLY.size : at + length], "little"))
+        at += length
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from actors import Actor, NotAMessage, is_ref, message, name_of
+from actors import Actor, Layout, NotAMessage, is_ref, message, name_of
 from actors.context import Context
 from tests.actors.fake import FakeMachine
 
@@ -54,6 +54,11 @@ def test_ref_to_is_checked_when_the_class_is_given(actor):
     untyped.anything()
     with pytest.raises(NotAMessage):
         typed.anything()
+
+
+def test_a_region_is_asked_of_the_machine(actor):
+    assert actor.context.region("prices") == ("prices", None)
+    assert actor.context.region("prices", Layout) == ("prices", Layout)
 
 
 def test_after_sets_a_timer_from_now(actor):

@@ -15,7 +15,8 @@ from actors.layout import (
     memory_of,
     shape_of,
 )
-from actors.shape import difference
+from actors.shape import difference, shape_from
+from runtime.wire.codec import Codec
 
 
 class Point(Layout):
@@ -226,3 +227,34 @@ class TestStructuredDtype:
     def test_what_has_no_code_is_refused(self, numpy, of):
         with pytest.raises(BadLayout):
             Layout.of(numpy.dtype(of))
+
+
+@pytest.mark.parametrize("layout", [Point, Prices])
+def test_a_layout_is_made_again_of_its_description(layout):
+    made = Layout.of(shape_from(shape_of(layout).describe()), "Again")
+
+    assert shape_of(made).fingerprint == shape_of(layout).fingerprint
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "x",
+        "       8  bytes in all",
+        "       0  a  f8\n       4  bytes in all",
+        "       0  a  f9\n       8  bytes in all",
+    ],
+)
+def test_what_describes_no_layout_is_refused(text):
+    with pytest.raises(BadLayout):
+        shape_from(text)
+
+
+def test_a_layout_of_a_script_goes_by_value():
+    codec = Codec(importable=lambda name: name != __name__)
+
+    layout = codec.decode_value(*codec.encode_value(Prices, "layout"))
+
+    assert shape_of(layout).fingerprint == shape_of(Prices).fingerprint
+    assert view_of(layout).origin.x == 0.0

@@ -9,8 +9,8 @@ from tests.conformance.otp import answered_by_otp
 from tests.conformance.replay import Recording, save
 from tests.conformance.written import written
 
-_SEEDS = {"real": range(300), "window": range(40)}
-_LENGTH = 24
+_SEEDS = {"real": range(260), "window": range(40)}
+_LENGTH = 22
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """Recorded scripts: how they are kept, and how they are answered again by ours.
 
-A recording is one line of JSON per script: `{"script": name, "steps": [[operation, answer], …]}`.
+A recording is one line of JSON per script: `{"script": name, "steps": [[operation, result, trace], …]}`.
 """
 
 import contextlib
@@ -35,13 +35,13 @@ def load(kind: str) -> list[Recording]:
     """The recordings of one file."""
     lines = (RECORDED / f"{kind}.jsonl").read_text().splitlines()
     plain = [json.loads(line) for line in lines]
-    return [Recording(each["script"], tuple((op, answer) for op, answer in each["steps"])) for each in plain]
+    return [Recording(each["script"], tuple(_step(*step) for step in each["steps"])) for each in plain]
 
 
 def save(kind: str, recordings: Iterable[Recording]) -> None:
     """Replace the recordings of one file."""
     lines = [
-        json.dumps({"script": each.script, "steps": each.steps}, separators=(",", ":"), sort_keys=True)
+        json.dumps({"script": each.script, "steps": [_plain(*step) for step in each.steps]}, separators=(",", ":"))
         for each in recordings
     ]
     (RECORDED / f"{kind}.jsonl").write_text("\n".join(lines) + "\n")
@@ -53,6 +53,14 @@ def difference(recording: Recording, *, processes: bool = False) -> str:
         return _difference(recording, VirtualDriver())
     with contextlib.closing(ProcessDriver()) as driver:
         return _difference(recording, driver)
+
+
+def _step(operation: Operation, result: object, trace: list[list[str]]) -> Step:
+    return operation, {"result": result, "trace": trace}
+
+
+def _plain(operation: Operation, answer: Answer) -> list[object]:
+    return [operation, answer["result"], answer["trace"]]
 
 
 def _difference(recording: Recording, driver: Driver) -> str:

@@ -116,6 +116,10 @@ class Concurrent(Actor):
         self.go.set()
         return self.running
 
+    @message
+    async def pid(self) -> int:
+        return os.getpid()
+
 
 def test_async_callers_await_def_and_async_messages(start: Start) -> None:
     counter, async_counter = start(child(Counter, 10)), start(child(AsyncCounter, 20))
@@ -241,9 +245,11 @@ def test_hooks_may_be_async(start: Start) -> None:
 def test_concurrent_messages_run_side_by_side(start: Start) -> None:
     concurrent = start(child(Concurrent))
 
-    waiting = [concurrent.wait.ask() for _ in range(10)]
+    with Stopped(concurrent.pid.ask().result()):
+        waiting = [concurrent.wait.ask() for _ in range(10)]
+        release = concurrent.release.ask()
 
-    assert concurrent.release.ask().result() == 10
+    assert release.result() == 10
     assert [reply.result() for reply in waiting] == [10] * 10
 
 

@@ -12,8 +12,9 @@ import pytest
 
 from actors.child import Backoff, Child, ChildOptions, Mailbox, Tree
 from actors.errors import ConfigError
+from actors.region import RegionSpec
 from runtime.config import load
-from runtime.wire.placeholder import RefTo
+from runtime.wire.placeholder import RefTo, RegionTo
 from tests.runtime.configuration.samples import BROKEN, GOOD, MODULE
 
 _serial = itertools.count()
@@ -68,8 +69,9 @@ def test_a_child_gets_its_real_class_its_arguments_and_every_option(tmp_path: Pa
     child = worker(load(write(tmp_path, GOOD, module)).tree, "inventory")
 
     assert child.actor is sys.modules[module].Inventory
-    since = dt.date(2024, 1, 1)
-    assert child.args == ({"tea": 3, "since": since, "nested": [RefTo("payments.gateway")]},)
+    since, prices = dt.date(2024, 1, 1), sys.modules[module].Prices
+    nested = [RefTo("payments.gateway"), RegionTo("prices", prices)]
+    assert child.args == ({"tea": 3, "since": since, "nested": nested},)
     assert child.kwargs == {"gateway": RefTo("payments.gateway")}
     assert child.settings == ChildOptions(
         restart="transient",
@@ -82,6 +84,12 @@ def test_a_child_gets_its_real_class_its_arguments_and_every_option(tmp_path: Pa
         drain="discard",
         understudies=1,
     )
+
+
+def test_regions_have_their_real_layouts(tmp_path: Path, module: str) -> None:
+    config = load(write(tmp_path, GOOD, module))
+
+    assert config.tree.regions == {"prices": RegionSpec(sys.modules[module].Prices, "one")}
 
 
 def test_children_make_a_nested_supervisor(tmp_path: Path, module: str) -> None:

@@ -11,8 +11,10 @@ import pytest
 
 from actors import (
     Actor,
+    ActorDied,
     BadSpec,
     BlockingCall,
+    DeathCertificate,
     Layout,
     LayoutMismatch,
     NotFound,
@@ -254,26 +256,33 @@ def test_two_writers_lose_no_commit(system: Supervisor, clerk: Clerk) -> None:
 
 
 def test_a_writer_killed_in_a_transaction_leaves_the_last_commit_and_the_next_goes_on(
-    capfd: pytest.CaptureFixture[str], supervisor: Supervisor, tmp_path: Path
+    supervisor: Supervisor, tmp_path: Path
 ) -> None:
     prices = supervisor.region("prices", Prices)
     clerk, victim = (supervisor.start(child(Clerk, prices), name=name) for name in ("clerk", "victim"))
-    last = clerk.set(0, 4.0)
-    pid = victim.pid()
-    victim.hold.tell(str(tmp_path / "entered"))
-    assert wait_until((tmp_path / "entered").exists)
-    with pytest.raises(RegionBusy, match=rf"victim \(pid {pid}\)"):
-        clerk.write_within(0.01)
-
-    os.kill(pid, signal.SIGKILL)
+    last, pid = clerk.set(0, 4.0), victim.pid()
+    killed_while_it_holds(prices, victim, tmp_path / "first")
 
     assert (prices.read().gbp[0], prices.read().updated) == (4.0, last)
     assert clerk.set(0, 5.0) == last + 1
     assert (prices.read().gbp[0], prices.recoveries) == (5.0, 1)
-    line = next(line for line in capfd.readouterr().err.splitlines() if "a writer died in a transaction" in line)
-    assert '"actor": "clerk"' in line
-    assert f"victim (pid {pid})" in line
     assert victim.set(1, 1.0) == last + 2
+
+    certificate = killed_while_it_holds(prices, clerk, tmp_path / "second")
+    [line] = [line for line in certificate.log_lines if "a writer died in a transaction" in line]
+    assert f"victim (pid {pid})" in line
+    prices.close()
+
+
+def killed_while_it_holds(prices: Region[Prices], clerk: Clerk, entered: Path) -> DeathCertificate:
+    pid, reply = clerk.pid(), clerk.hold.ask(str(entered))
+    assert wait_until(entered.exists)
+    with pytest.raises(RegionBusy, match=rf"\(pid {pid}\)"):
+        prices.update(lambda view: view.updated, 0.01)
+    os.kill(pid, signal.SIGKILL)
+    with pytest.raises(ActorDied) as died:
+        reply.result(timeout=5)
+    return died.value.certificate
 
 
 def test_the_ambient_deadline_bounds_the_wait_for_the_lock(system: Supervisor, clerk: Clerk, tmp_path: Path) -> None:

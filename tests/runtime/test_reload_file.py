@@ -158,7 +158,7 @@ def test_a_terminal_that_is_closed_stops_the_system(shop: Shop) -> None:
         words = [sys.executable, "-m", "runtime.cli", "run", "--json", shop.file]
         os.execve(sys.executable, words, shop.environment)
     seen = b""
-    while b'"started"' not in seen:
+    while b"actors" not in seen or not seen.endswith(b"\n"):  # the log line that it has started
         seen += os.read(terminal, 4096)
 
     os.close(terminal)

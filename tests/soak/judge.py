@@ -62,7 +62,7 @@ class Fate:
     outcome: int = 0
     said: int = 0
     begun: list[Record] = field(default_factory=list)
-    ended: int = 0
+    ended: list[tuple[int, int]] = field(default_factory=list)  # pid and incarnation
 
 
 @dataclass(slots=True)
@@ -137,7 +137,7 @@ class Round:
                 place = record.pid if record.actor in self._pools else 0
                 self.begun[record.sender, record.actor, place, record.flags & URGENT].append(record)
             case ledger.END:
-                fate.ended += 1
+                fate.ended.append((record.pid, record.incarnation))
 
     def into(self, report: Report) -> None:
         """Judge it, and add it to a report."""
@@ -235,7 +235,9 @@ class Round:
     def _cuts(self, report: Report, deaths: Deaths) -> None:
         """Handlers that began and did not end use up the excuse of the kill that cut them."""
         for key, fate in self.fates.items():
-            for record in fate.begun[fate.ended :] if len(fate.begun) > fate.ended else ():
+            for record in fate.begun:
+                if (record.pid, record.incarnation) in fate.ended:
+                    continue
                 if record.flags & CONCURRENT and self.killed[record.actor, record.incarnation]:
                     continue  # JU-2
                 if not deaths.take(record.actor, record.incarnation, record.incarnation):

@@ -1,5 +1,7 @@
 """What must not be left: descriptors of the supervisor and ours, processes, names."""
 
+import contextlib
+import gc
 import os
 import re
 from collections import Counter
@@ -8,6 +10,7 @@ from pathlib import Path
 
 from actors import Actor, child, message
 from runtime import Supervisor, connect
+from runtime.memory import slab
 from runtime.testing import processes_of, wait_until
 from tests.runtime.cast import descriptors_of
 from tests.soak.report import Report
@@ -50,6 +53,32 @@ def descriptors(pid: int) -> Counter[str]:
     return Counter(re.sub(r"\[\d+\]|/[0-9a-f]{16}$", "", each) for each in descriptors_of(pid))
 
 
+def check_payloads(report: Report, pid: int) -> None:
+    """All messages have ended: no slab holds one."""
+    wait_until(lambda: not payloads(pid), _SECONDS)
+    left = payloads(pid)
+    report.payloads_left += len(left)
+    if left:
+        report.note(f"payloads left (state, holder, bytes): {left}")
+
+
+def payloads(pid: int) -> list[tuple[int, int, int]]:
+    """State, holder and bytes used of every slab of the supervisor that is not free."""
+    found = []
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            if "understudy-slab" in os.readlink(entry):
+                state, holder, used = (int.from_bytes(word, "little") for word in _words(entry))
+                if state != slab.FREE:
+                    found.append((state, holder, used))
+    return found
+
+
+def _words(entry: Path) -> list[bytes]:
+    with entry.open("rb") as file:
+        return [file.read(8) for _ in range(3)]
+
+
 def check_descriptors(report: Report, pid: int, before: Counter[str]) -> None:
     """All actors are stopped and forgotten, all clients but one gone: the supervisor holds no more than at first."""
     wait_until(lambda: not descriptors(pid) - before, _SECONDS)
@@ -65,6 +94,7 @@ def check_surroundings(report: Report, before: Surroundings, directory: Path) ->
     processes = processes_of(directory)
     files = [*directory.rglob("*"), *({directory} if directory.exists() else ())]
     names = frozenset(os.listdir("/dev/shm")) - before.names
+    gc.collect()  # letterboxes go with their last user, errors with tracebacks among them
     own = descriptors(os.getpid()) - before.descriptors
     report.processes_left += len(processes)
     report.files_left += len(files) + len(names)

@@ -22,7 +22,6 @@ from actors.child import Child, Mailbox, Tree
 from actors.errors import ActorError
 from runtime import Supervisor, connect
 from runtime.testing import wait_until
-from tests.runtime.cast import bodies_of
 from tests.soak import leaks
 from tests.soak.cast import AsyncProducer, AsyncSink, Producer, Sink
 from tests.soak.judge import Round, dead_letters_of
@@ -88,6 +87,7 @@ class Stage:
                     while monotonic() - start < seconds and not self.report.hung:
                         self._round(min(_ROUND_SECONDS, max(1.0, seconds - (monotonic() - start))))
                     self._stop()
+                leaks.check_payloads(self.report, self._supervisor.pid)
                 leaks.check_descriptors(self.report, self._supervisor.pid, held)
             self._ledger.close()
         leaks.check_surroundings(self.report, before, self._directory / "run")
@@ -153,8 +153,9 @@ class Stage:
         trouble = Trouble(
             self._supervisor, self._directory / "run", self._ledger, self._numbers, self, chance, self.report
         )
-        for thread in (*clients, trouble):
-            thread.start()
+        for client in clients:
+            client.start()
+        trouble.begin()
         enough.wait(seconds)
         enough.set()
         for client in clients:
@@ -185,11 +186,6 @@ class Stage:
         if not wait_until(self._is_idle, _QUIET_SECONDS):
             self.report.hung += 1
             self.report.note(f"not idle: {self._supervisor.status()}")
-        wait_until(lambda: not bodies_of(self._supervisor), 2.0)
-        left = bodies_of(self._supervisor)
-        if left > self.report.payloads_left:
-            self.report.note(f"round {self.report.rounds}: {left} payloads are held")
-        self.report.payloads_left = left
 
     def _is_idle(self) -> bool:
         return all(not status.in_hand and not status.queued_bytes for status in self._supervisor.status())

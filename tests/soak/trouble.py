@@ -34,7 +34,7 @@ class Guests(Protocol):
         ...
 
 
-class Trouble(threading.Thread):
+class Trouble:
     """One round of it. Owns the descriptors of what it has stopped."""
 
     def __init__(
@@ -48,7 +48,6 @@ class Trouble(threading.Thread):
         report: Report,
     ) -> None:
         """Trouble the actors whose paths have numbers (or whose pool has)."""
-        super().__init__(name="trouble")
         self._supervisor = supervisor
         self._directory = directory
         self._ledger = ledger
@@ -58,14 +57,18 @@ class Trouble(threading.Thread):
         self._report = report
         self._enough = threading.Event()
         self._stopped: list[tuple[float, int]] = []
+        self._thread = threading.Thread(target=self._run, name="trouble", daemon=True)
+
+    def begin(self) -> None:
+        """Cause trouble from now on."""
+        self._thread.start()
 
     def end(self) -> None:
         """No more, from now on; what was stopped goes on."""
         self._enough.set()
-        self.join()
+        self._thread.join()
 
-    def run(self) -> None:
-        """Cause trouble until `end`."""
+    def _run(self) -> None:
         while not self._enough.wait(self._chance.expovariate(1 / _PAUSE_SECONDS)):
             try:
                 self._draw()()
@@ -75,7 +78,7 @@ class Trouble(threading.Thread):
         self._resume(None)
 
     def _draw(self) -> Callable[[], None]:
-        kinds = (self._kill, self._kill_many, self._stop, self._restart, self._kill_zygote, self._guests.change)
+        kinds = (self._kill, self._kill_many, self._stop, self._restart, self._kill_zygote, self._change)
         found: Callable[[], None] = self._chance.choices(kinds, (50, 4, 30, 3, 2, 6))[0]
         return found
 
@@ -121,6 +124,10 @@ class Trouble(threading.Thread):
         paths = [path for path in self._numbers if "." not in path and not path.startswith(("pool", "guest"))]
         self._supervisor.restart(self._chance.choice(paths))
         self._report.restarts_by_hand += 1
+
+    def _change(self) -> None:
+        self._resume(None)
+        self._guests.change()
 
     def _kill_zygote(self) -> None:
         for pid in processes_of(self._directory):

@@ -5,6 +5,10 @@ MODULE in them stands for the name of a module with the classes below.
 
 MODULE = """
 from actors.actor import Actor
+from actors.layout import Layout, field
+
+class Prices(Layout):
+    gbp = field("f8")
 
 class Inventory(Actor):
     def __init__(self, stock: dict, *, gateway: object = None) -> None: ...
@@ -27,9 +31,13 @@ max_seconds = "1m"
 backoff = { first = "50ms", most = 10, jitter = 0.5 }
 auto_shutdown = "any_significant"
 
+[regions.prices]
+layout = "MODULE:Prices"
+writers = "one"
+
 [children.inventory]
 actor = "MODULE:Inventory"
-args = [{ tea = 3, since = 2024-01-01, nested = [{ "$ref" = "payments.gateway" }] }]
+args = [{ tea = 3, since = 2024-01-01, nested = [{ "$ref" = "payments.gateway" }, { "$region" = "prices" }] }]
 kwargs = { gateway = { "$ref" = "payments.gateway" } }
 restart = "transient"
 shutdown = "250ms"
@@ -67,10 +75,51 @@ BROKEN = {
     ),
     "regions": (
         "children = {}\n[regions.prices]\n",
+        'F:2: regions.prices.layout: expected "module:Class", got nothing',
+    ),
+    "region that is no table": ("children = {}\nregions.prices = 3", "F:2: regions.prices: expected a table, got 3"),
+    "name of a region": (
+        'children = {}\n[regions."9 lives"]\nlayout = "MODULE:Prices"',
+        'F:2: regions."9 lives": expected a name like [A-Za-z_][A-Za-z0-9_-]{0,63}, got "9 lives"',
+    ),
+    "key of a region": (
+        'children = {}\n[regions.prices]\nlayout = "MODULE:Prices"\nwriter = "one"',
+        'F:4: regions.prices.writer: expected a key of a region (did you mean writers?), got "writer"',
+    ),
+    "writers of a region": (
+        'children = {}\n[regions.prices]\nlayout = "MODULE:Prices"\nwriters = "two"',
+        'F:4: regions.prices.writers: expected one|many, got "two"',
+    ),
+    "layout that is not there": (
+        'children = {}\n[regions.prices]\nlayout = "MODULE:Pirces"',
         (
-            "F:2: regions: expected a key of the file (strategy, max_restarts, max_seconds, backoff, auto_shutdown, "
-            'children, template, max_children, name, path), got "regions"'
+            'F:3: regions.prices.layout: expected a layout that can be imported, got "MODULE:Pirces": MODULE has no '
+            "Pirces (did you mean Prices?)"
         ),
+    ),
+    "layout that is none": (
+        'children = {}\n[regions.prices]\nlayout = "MODULE:Thing"',
+        (
+            'F:3: regions.prices.layout: expected a subclass of actors.Layout or a structured dtype, got "MODULE:Thing", '
+            "a type"
+        ),
+    ),
+    "region that is not in the file": (
+        (
+            '[regions.prices]\nlayout = "MODULE:Prices"\n[children.a]\nactor = "MODULE:Inventory"\n'
+            'args = [{ "$region" = "pirces" }]'
+        ),
+        (
+            'F:5: children.a.args[0]."$region": expected the name of a region in this file (did you mean prices?), '
+            'got "pirces"'
+        ),
+    ),
+    "region beside other keys": (
+        (
+            '[regions.prices]\nlayout = "MODULE:Prices"\n[children.a]\nactor = "MODULE:Inventory"\n'
+            'args = [{ "$region" = "prices", more = 1 }]'
+        ),
+        'F:5: children.a.args[0]: expected "$region" alone in its table, got { "$region" = "prices", more = 1 }',
     ),
     "bad name": (
         'name = "9 lives"\nchildren = {}',
@@ -251,7 +300,7 @@ BROKEN = {
     ),
     "region": (
         '[children.a]\nactor = "MODULE:Inventory"\nargs = [{ stock = { "$region" = "prices" } }]',
-        'F:3: children.a.args[0].stock: expected plain data or { "$ref" = … }, got { "$region" = "prices" }',
+        'F:3: children.a.args[0].stock."$region": expected the name of a region in this file, got "prices"',
     ),
     "dynamic without template": (
         'strategy = "dynamic"\nchildren = {}',

@@ -8,7 +8,7 @@ from time import monotonic_ns
 import pytest
 
 from runtime.mailbox import patience
-from runtime.mailbox.patience import BOARD_BYTES, WORTH_NS, Board, Patience, cpus
+from runtime.mailbox.patience import BOARD_BYTES, WORTH_NS, Board, Patience, cpus, pollers
 
 
 @pytest.fixture
@@ -22,8 +22,7 @@ def fd() -> Iterator[int]:
 @pytest.fixture
 def board(fd: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[Board]:
     monkeypatch.setattr(patience, "SPIN_NS", 80_000)
-    monkeypatch.setattr(patience, "cpus", lambda: 2)
-    made = Board(fd, 5)
+    made = Board(fd, 5, 1)
     yield made
     made.close()
 
@@ -47,7 +46,7 @@ def test_what_comes_while_polling_is_returned_and_the_flag_is_lowered(board: Boa
 
 
 def test_polling_gives_up_at_once_when_more_poll_than_may(fd: int, board: Board) -> None:
-    other = Board(fd, 9)
+    other = Board(fd, 9, 1)
     other.view[9] = 1
     results: list[list[tuple[int, int]]] = [[]] * 20
 
@@ -82,13 +81,15 @@ def test_one_thread_of_a_process_polls_at_a_time(board: Board) -> None:
     assert not Patience(board).is_worth(1 << 20)
 
 
-def test_with_one_cpu_or_without_a_board_nobody_polls(fd: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_one_cpu_or_switched_off_nobody_polls(fd: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "SPIN_NS", 80_000)
     monkeypatch.setattr(patience, "cpus", lambda: 1)
-    single = Board(fd, 1)
+    single = Board(fd, 1, pollers())
     monkeypatch.setattr(patience, "cpus", lambda: 8)
-    nobody = Board(None, 1)
+    monkeypatch.setattr(patience, "SPIN_NS", 0)
+    off = Board(None, 1, pollers())
 
-    for board in (single, nobody):
+    for board in (single, off):
         assert not board.is_free()
         assert not Patience(board).is_worth(1 << 20)
         board.close()

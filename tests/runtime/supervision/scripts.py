@@ -11,7 +11,6 @@ from typing import Any
 Operation = dict[str, Any]
 
 
-
 @dataclass(frozen=True, slots=True)
 class Pace:
     """How much time a script takes. No two sums of deadlines should be alike, so that no two of them meet.

@@ -1,0 +1,1 @@
+"""A file that several processes edit at once, in shared memory."""

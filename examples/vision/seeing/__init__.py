@@ -1,0 +1,1 @@
+"""A pipeline of processes that pass images to one another."""
