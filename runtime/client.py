@@ -257,5 +257,6 @@ def _refuse_clash(path: Sequence[str]) -> None:
             continue
         for name in ("actors", "runtime"):
             for candidate in (Path(entry or ".") / f"{name}.py", Path(entry or ".") / name / "__init__.py"):
-                if os.path.exists(candidate) and candidate.resolve().parent.parent != _ROOT:  # one it may not see is none
+                # os.path.exists: one that we may not see is none
+                if os.path.exists(candidate) and candidate.resolve().parent.parent != _ROOT:
                     raise BootFailed(f"{candidate}: rename it: Understudy's own package is called {name}")

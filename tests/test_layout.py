@@ -69,6 +69,7 @@ def test_no_module_imports_its_own_package_root(trees: list[Tree]) -> None:
         for node in ast.walk(tree)
         for name in imported(node)
         if name in ("actors", "runtime", "")
+        and path != ROOT / "runtime" / "__init__.py"  # looks whether `actors` is ours before it hands anything on
         and not (isinstance(node, ast.ImportFrom) and all(_is_module(name, alias.name) for alias in node.names))
     ]
 

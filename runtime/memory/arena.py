@@ -1,7 +1,7 @@
 """The arena: the slabs of one process, for the large payloads it sends, and its mappings of those it receives.
 
-AR-1  A sender's slabs are bounded (LIMIT_BYTES): past that a sender waits until one comes back, up to its deadline. So a
-      slow receiver slows its senders instead of filling the memory.
+AR-1  A sender's slabs are bounded (LIMIT_BYTES): past that a sender waits until one comes back, up to its deadline.
+      So a slow receiver slows its senders instead of filling the memory.
 AR-2  What arrives is read in place: a lease is a read-only view, and the slab comes back when the last view of it is
       dropped. Nobody has to say so.
 AR-3  A child of a fork gives nothing back: what it maps is its parent's.

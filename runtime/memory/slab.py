@@ -3,10 +3,10 @@
     0     state, holder's pid, bytes used: words of 8 bytes
     4096  the payload
 
-    FREE ─ its owner takes it ─▶ FILLING ─ filled ─▶ SENT ─ the receiver maps it ─▶ HELD ─ its last view is dropped ─▶ FREE
+    FREE ─ its owner takes it ─▶ FILLING ─ filled ─▶ SENT ─ the receiver maps it ─▶ HELD ─ its last view goes ─▶ FREE
 
-Fresh pages cost several times what copying into warm ones does, so slabs are kept. Whoever owns the present state stores
-the next one: nothing is sent to give a slab back.
+Fresh pages cost several times what copying into warm ones does, so slabs are kept. Whoever owns the present state
+stores the next one: nothing is sent to give a slab back.
 
 SL-1  A slab belongs to its message from SENT on, not to its sender: it outlives it.
 SL-2  Only FREE and FILLING go with their owner. The supervisor frees what a dead receiver held.

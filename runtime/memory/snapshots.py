@@ -9,7 +9,7 @@ commit word makes them the present ones; then the answer is sent. An actor kille
 killed after it has done everything: an answer that was not sent is sent by the supervisor, from here.
 
 SN-1  The supervisor holds the memory: it goes from incarnation to incarnation, and ends with the name.
-SN-2  A state that does not fit gets a larger memory; the one with the latest commit counts, so that growing is no moment.
+SN-2  A state that does not fit gets a larger memory; of several the one with the latest commit counts.
 SN-3  The word is stored through `memoryview.cast("Q")`: `struct.pack_into` zeroes first, and a kill would find zeros.
 """
 

@@ -17,8 +17,7 @@ class Spares(msgspec.Struct, frozen=True, tag="spares"):
 
 
 class Launch(msgspec.Struct, frozen=True, tag="launch"):
-    """Start an actor process. Beside it: the descriptors of its page, its payload, the board, and its
-    snapshots if it has them.
+    """Start an actor process. Beside it: descriptors of its page, its payload, the board, and its snapshots if any.
 
     Attributes:
         token: comes back in the report.

@@ -120,7 +120,7 @@ def _body(exc: BaseException, dumps: Dumps, loads: Loads) -> Whole | Bare | Grou
             body = form(exc, dumps, loads)
             if body is not None and len(_pack(body)) <= _MOST_BODY_BYTES:
                 return body
-        except Exception:  # ER-1: this form does not suit it, the next one may
+        except Exception:  # noqa: S112  # ER-1: this form does not suit it, the next one may
             continue
     return None
 

@@ -246,7 +246,7 @@ def view_of(raw: bytes, layout: Any, shape: tuple[int, ...]) -> memoryview:
     return view
 
 
-def _reduce_view(view: memoryview, names: Names) -> Any:
+def _reduce_view(view: memoryview, _names: Names) -> Any:
     layout = view.format.lstrip("@")
     shape = view.shape or ()
     if len(layout) != 1 or (view.ndim > 1 and 0 in shape):  # what cast() cannot make
@@ -254,7 +254,7 @@ def _reduce_view(view: memoryview, names: Names) -> Any:
     return view_of, (view.tobytes(), layout, shape)
 
 
-def _reduce_file(file: io.TextIOWrapper, names: Names) -> Any:
+def _reduce_file(file: io.TextIOWrapper, _names: Names) -> Any:
     if file is sys.stdout or file is sys.stderr:
         return NotImplemented  # by name: the receiver's own
     raise PicklingError("cannot pickle an open file")  # cloudpickle would read it and send a StringIO

@@ -32,7 +32,8 @@ class Comparison:
         return json.dumps([result, trace], sort_keys=True)
 
     def _sorted_stops(self, trace: Iterable[list[str]]) -> Iterable[list[str]]:
-        for supervisor, records in itertools.groupby(trace, self._stopped_by):
+        for supervisor, group in itertools.groupby(trace, self._stopped_by):
+            records = list(group)
             yield from sorted(records) if supervisor else records
 
     def _stopped_by(self, record: list[str]) -> str:

@@ -35,7 +35,9 @@ def _run(directory: str, scripts: Sequence[Sequence[Operation]]) -> list[list[St
     reset: Operation = {"op": "reset"}
     lines = [json.dumps(operation) for script in scripts for operation in (*script, reset)]
     erl = ["erl", "-noshell", "+S", "1", "-pa", directory, "-s", "conformance", "main"]
-    done = subprocess.run(erl, input="\n".join(lines) + "\n", capture_output=True, text=True, timeout=_SECONDS)
+    done = subprocess.run(
+        erl, input="\n".join(lines) + "\n", capture_output=True, text=True, check=True, timeout=_SECONDS
+    )
     answers = iter([json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")])
     steps = [
         [(operation, answer) for operation, answer in zip((*script, reset), answers, strict=False)][: len(script)]

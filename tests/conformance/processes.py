@@ -1,7 +1,7 @@
 """Real processes, driven in real time: the supervisor's own loop in this process, and workers that act as told.
 
-How a worker behaves, and what it records, are files in a directory of the driver's: one per worker for its behaviour, one
-for the trace. The names of workers are ids, and ids are file names.
+How a worker behaves, and what it records, are files in a directory of the driver's: one per worker for its behaviour,
+one for the trace. The names of workers are ids, and ids are file names.
 """
 
 import asyncio

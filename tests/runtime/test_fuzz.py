@@ -139,10 +139,11 @@ def test_a_journal_takes_from_its_fifo_what_was_written_and_zeroes_it_before_the
     try:
         for raw in parts:
             os.write(write, raw)
-            extent = journal.fill(read)
+            extent = journal.fill(read) or journal.fill(read)  # 0 may be the end of the last one
             assert bytes(area[:extent]) == raw
             assert not any(area[extent:])
-        assert journal.fill(read) == 0
+            if extent:
+                assert journal.fill(read) == 0
         assert not any(area)
     finally:
         os.close(read)
@@ -295,7 +296,7 @@ class Small(Actor):
         self.count = 0
 
     @message
-    def add(self, n: int) -> int:
+    def add(self, filling: str) -> int:
         self.count += 1
         return self.count
 
@@ -306,6 +307,7 @@ class Small(Actor):
 
 @pytest.mark.process
 def test_a_live_actor_survives_mutated_frames_and_handles_every_good_one(start: Start, system: Supervisor) -> None:
+    """A good frame is longer than any bad one: of one length, the start of the good one could complete a bad one."""
     small = start(child(Small), "small")
     pid = small.pid()
     fds = [fifo.open_write(f"{system._endpoint._directory}/children/small/{lane}") for lane in ("mailbox", "urgent")]
@@ -326,7 +328,7 @@ def test_a_live_actor_survives_mutated_frames_and_handles_every_good_one(start: 
                 with contextlib.suppress(BlockingIOError):
                     os.write(dice.choice(fds), raw)
             good += 1
-            assert small.add(good) == good
+            assert small.add("x" * 500) == good
         assert small.pid() == pid
     finally:
         for fd in fds:

@@ -162,9 +162,9 @@ def test_a_crash_point_that_is_none_is_a_failed_start(start: Start, tmp_path: Pa
 
 @pytest.mark.parametrize("first", range(10))
 def test_killed_at_any_instruction_it_loses_nothing_that_was_queued(start: Start, tmp_path: Path, first: int) -> None:
-    """Six instructions of the way of the first messages, of 420; with the variable set, every one of them."""
-    step = 10 if "UNDERSTUDY_TEST_EVERY_INSTRUCTION" in os.environ else 70
-    for instruction in range(1 + first * 7 % step, 1 + 420, step):
+    """Six of the first 840 byte codes, the way of nearly three messages; with the variable set all of them."""
+    step = 10 if "UNDERSTUDY_TEST_EVERY_INSTRUCTION" in os.environ else 140
+    for instruction in range(1 + first * (14 if step == 140 else 1), 1 + 840, step):
         file = tmp_path / f"ledger{instruction}"
         ledger = start(child(Ledger, str(file), CrashAt(f"instruction:{instruction}")))
 

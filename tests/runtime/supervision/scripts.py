@@ -1,7 +1,7 @@
 """Random scripts for the script protocol: trees, behaviours, crashes, requests, time.
 
-Only such as end, and whose answers are defined: a supervisor that may be killed has no supervisors below it, which would
-then stop by themselves, at the same time as everybody else.
+Only such as end, and whose answers are defined: a supervisor that may be killed has no supervisors below it, which
+would then stop by themselves, at the same time as everybody else.
 """
 
 import random
