@@ -114,7 +114,7 @@ def _wrap(inbox: Inbox, host: object, fuse: _Fuse) -> None:
     own["stop_wanted"] = _after("stopping", inbox.stop_wanted, fuse)
     own["_decode"] = _around(inbox.__getattribute__("_decode"), fuse)
     vars(host)["tell_ready"] = _before("before-ready", host.__getattribute__("tell_ready"), fuse)
-    vars(inbox_module)["unpack_plain"] = _around(unpack_plain, fuse)
+    inbox_module.__dict__["unpack_plain"] = _around(unpack_plain, fuse)
     if fuse.is_for("mid-zeroing"):
         sys.settrace(_zeroing(fuse))
     if fuse.is_for("instruction"):

@@ -258,6 +258,14 @@ class Troupe:
         self.leave_seat(worker.seat)
         self._not_launched(worker, error)
 
+    def zygote_gone(self, tokens: list[int]) -> None:
+        """See `launch.Outcome`; an actor may already play that nobody reported (TR-1)."""
+        while process_exit.sweep(self._known_pids()):
+            select.select([], [], [], 0.001)
+        for worker in [self._by_token[token] for token in tokens]:
+            if worker.box is not None:
+                self._bury(worker.box, not_launched(worker, "its zygote died before it could say what it had started"))
+
     def threads_at_import(self, token: int, module: str) -> None:
         """See `launch.Outcome`."""
         self._reporter.threads_at_import(self._by_token[token].path, module)
@@ -298,7 +306,7 @@ class Troupe:
         worker.certificate = certificate
         if worker.box is not None:
             worker.box.set_life(page.RESTARTING)
-            kept = worker.box.bury(lambda header, _: self._died_with(header, certificate), self._callers.send)  # TR-2
+            kept = self._bury(worker.box, certificate)  # TR-2
             self._vault.receiver_gone(worker.pid, kept)
         is_ignored = worker.is_ignored and kind == "normal"
         worker.gone()
@@ -367,6 +375,9 @@ class Troupe:
         worker.gone()
         self._died(certificate)
         self._happened(event.StartFailed(worker.path, worker.incarnation, event.Reason("crash", certificate)))
+
+    def _bury(self, box: Box, certificate: DeathCertificate) -> set[int]:
+        return box.bury(lambda header, _: self._died_with(header, certificate), self._callers.send)
 
     def _died_with(self, header: Header, certificate: DeathCertificate) -> None:
         if header.is_ask:

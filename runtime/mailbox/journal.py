@@ -48,7 +48,7 @@ class Journal:
         if extent:
             area = self._area
             area[0:4] = _ZEROS[:4]  # JO-1
-            area[4:extent] = _ZEROS[: extent - 4] if extent <= len(_ZEROS) else bytes(extent - 4)
+            area[4:extent] = _ZEROS[4:extent] if extent <= len(_ZEROS) else bytes(extent - 4)
             self._extent = 0
             if was_short:
                 return 0  # the last read emptied the FIFO: the waiter's poll is cheaper than an EAGAIN

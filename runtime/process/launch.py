@@ -2,7 +2,8 @@
 
 LA-1  A launch ends in exactly one of `launched(token, pid)` and `failed(token, error)`.
 LA-2  A zygote that dies is replaced; what it had been told and not reported is told to the new one, once. Only after
-      its socket's end of file: until then something may still report.
+      its socket's end of file: until then something may still report. A process may have come of it all the same:
+      `zygote_gone` ends that first.
 LA-3  A class whose import starts threads is launched cold from then on: imported in the actor's own process.
 LA-4  A zygote that is renewed ends when it has done what it was told; its successor has imported nothing.
 """
@@ -34,6 +35,9 @@ class Outcome(Protocol):
 
     def zygote_forked(self, pid: int) -> None:
         """There is a zygote, the first or the next one: its death is to be told by `died`."""
+
+    def zygote_gone(self, tokens: list[int]) -> None:
+        """A zygote has died with these launches unreported: end whatever has come of them, before they are told anew."""
 
     def threads_at_import(self, token: int, module: str) -> None:
         """A warning: that module starts threads when it is imported."""
@@ -145,6 +149,7 @@ class Launcher:
     def _replace(self) -> None:
         """Make a new zygote, and tell it what the old one had not reported (LA-2)."""
         in_flight, self._in_flight = self._in_flight, {}
+        self._outcome.zygote_gone(list(in_flight))
         self.open()
         for flight in in_flight.values():
             if flight.tries > 1:

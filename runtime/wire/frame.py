@@ -169,9 +169,17 @@ def walk(view: memoryview, start: int, end: int) -> list[Header]:
 def next_whole(view: memoryview, start: int, end: int) -> int:
     """Where the next whole frame begins, behind what a foreign writer left; end when there is none."""
     for offset in range(start, end - OVERHEAD + 1):
-        if is_whole(view, offset, LENGTH.unpack_from(view, offset)[0], end):
+        if is_whole(view, offset, LENGTH.unpack_from(view, offset)[0], end) and _is_likely(view, offset):
             return offset
     return end
+
+
+def _is_likely(view: memoryview, offset: int) -> bool:
+    """A header as we write it. Lengths alone are no proof: byte 4 of any ask reads as one of 256."""
+    _, _, flags, _, _, ask_id, reply_to, deadline_ns, _ = unpack_header(view, offset)
+    if flags & ~(ASK | PICKLED | LARGE | BUFFERED):
+        return False
+    return bool(ask_id and reply_to) if flags & ASK else not (ask_id or reply_to or deadline_ns)
 
 
 def is_whole(view: memoryview, offset: int, length: int, end: int) -> bool:

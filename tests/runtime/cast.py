@@ -86,7 +86,8 @@ class Stopped:
             os.sched_yield()
 
     def __exit__(self, *_exc: object) -> None:
-        os.kill(self.pid, signal.SIGCONT)
+        with contextlib.suppress(ProcessLookupError):  # it was killed meanwhile
+            os.kill(self.pid, signal.SIGCONT)
 
 
 class Counter(Actor):

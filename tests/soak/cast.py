@@ -8,13 +8,13 @@ from collections.abc import Sequence
 
 from actors import Actor, message
 from tests.soak.ledger import (
+    ACTORS,
     BEGIN,
     CONCURRENT,
     DAMAGED,
     END,
     REDELIVERED,
     RETRY,
-    SENDER_SHIFT,
     URGENT,
     Ledger,
 )
@@ -142,7 +142,7 @@ class Producer(Sink):
 
     def __init__(self, ledger: str, number: int, targets: Sequence[Target], seed: str) -> None:
         super().__init__(ledger, number)
-        sender = number << SENDER_SHIFT | self.context.incarnation
+        sender = ACTORS | self.pid
         self.sender = Sender(self.ledger, sender, targets, random.Random(f"{seed}/{sender}"))
 
     @message
@@ -159,7 +159,7 @@ class AsyncProducer(AsyncSink):
 
     def __init__(self, ledger: str, number: int, targets: Sequence[Target], seed: str) -> None:
         super().__init__(ledger, number)
-        sender = number << SENDER_SHIFT | self.context.incarnation
+        sender = ACTORS | self.pid
         self.sender = AsyncSender(self.ledger, sender, targets, random.Random(f"{seed}/{sender}"))
 
     @message

@@ -6,6 +6,7 @@ the groups of `Report`, or it is a fault.
 JU-1  A kill may cost the one message in hand, and no more. A tell that was accepted and never begun is excused only by a
       kill of its actor between the messages that its sender's neighbours were handled in; each kill excuses one, and
       none if a handler was cut by it. So "taken, and killed before the handler's first line" and "lost" are told apart.
+      A killed zygote may take the one with it that it was just about to start, and what that had in hand.
 JU-2  Messages marked concurrent are in hand together; a kill excuses all of those.
 JU-3  Members of a pool are told apart by their pids: order holds within each.
 """
@@ -18,6 +19,7 @@ from dataclasses import dataclass, field
 from tests.soak import ledger
 from tests.soak.ledger import (
     ACCEPTED,
+    ACTORS,
     ANSWERED,
     ASK,
     BEGIN,
@@ -38,13 +40,13 @@ from tests.soak.ledger import (
     OUTCOME,
     REDELIVERED,
     RETRY,
-    SENDER_SHIFT,
     STOPPED,
     URGENT,
     Record,
 )
 from tests.soak.report import Report
 
+ZYGOTE = 0  # its number
 MOST_RUNS = 3  # of a message with retry=2
 _LAST = 1 << 31
 
@@ -85,7 +87,9 @@ class Deaths:
             if number == actor and left > 0 and (actor in self.is_pool or first <= incarnation <= last)
         ]
         if not found:
-            return False
+            found_zygote = self.excuses[ZYGOTE, 0] > 0
+            self.excuses[ZYGOTE, 0] -= found_zygote
+            return found_zygote
         self.excuses[actor, min(found)] -= 1
         return True
 
@@ -93,12 +97,13 @@ class Deaths:
 class Round:
     """One round's records, put in order."""
 
-    def __init__(self, pools: frozenset[int], dead_letters: Mapping[int, int]) -> None:
+    def __init__(self, pools: frozenset[int], dead_letters: Mapping[int, int], living: frozenset[int]) -> None:
         """Judge a round.
 
         Args:
             pools: the actor numbers that are pools.
             dead_letters: how many the supervisor has counted at most, of each actor that was stopped for good.
+            living: pids of the actors now; what a dead one asked for, nobody waits for.
         """
         self.fates: dict[Key, Fate] = {}
         self.closed: set[int] = set()
@@ -107,6 +112,7 @@ class Round:
         self.strangers = self.late = 0
         self._pools = pools
         self._dead_letters = Counter(dead_letters)
+        self._living = living
 
     def read(self, records: Iterable[Record]) -> None:
         """Take in what happened."""
@@ -258,8 +264,8 @@ class Round:
         return any(number == actor for number, _ in self.killed)
 
     def _is_gone(self, sender: int) -> bool:
-        """The sender is an actor, and that incarnation of it was killed."""
-        return self.killed[sender >> SENDER_SHIFT, sender & 0xFFFF] > 0
+        """The sender was an actor's process, which has ended."""
+        return sender >= ACTORS and sender - ACTORS not in self._living
 
 
 def dead_letters_of(lines: Iterable[str]) -> Mapping[str, int]:
@@ -273,4 +279,5 @@ def dead_letters_of(lines: Iterable[str]) -> Mapping[str, int]:
 
 
 def _name(key: Key) -> str:
-    return f"message {key[1]} of sender {key[0] >> SENDER_SHIFT}#{key[0] & 0xFFFF}"
+    sender = f"pid {key[0] - ACTORS}" if key[0] >= ACTORS else f"client {key[0]}"
+    return f"message {key[1]} of {sender}"

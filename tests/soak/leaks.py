@@ -36,7 +36,12 @@ class Nobody(Actor):
 
 def surroundings() -> Surroundings:
     """As they are now."""
-    return Surroundings(descriptors(os.getpid()), frozenset(os.listdir("/dev/shm")))
+    return Surroundings(descriptors(os.getpid()), _names())
+
+
+def _names() -> frozenset[str]:
+    """In shared memory; but for the directory of other systems, which may start and end meanwhile."""
+    return frozenset(os.listdir("/dev/shm")) - {f"understudy-{os.getuid()}"}
 
 
 def warm_up(supervisor: Supervisor) -> None:
@@ -93,7 +98,7 @@ def check_surroundings(report: Report, before: Surroundings, directory: Path) ->
     wait_until(lambda: not processes_of(directory), _SECONDS)
     processes = processes_of(directory)
     files = [*directory.rglob("*"), *({directory} if directory.exists() else ())]
-    names = frozenset(os.listdir("/dev/shm")) - before.names
+    names = _names() - before.names
     gc.collect()  # letterboxes go with their last user, errors with tracebacks among them
     own = descriptors(os.getpid()) - before.descriptors
     report.processes_left += len(processes)

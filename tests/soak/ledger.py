@@ -26,7 +26,7 @@ NOTHING_SAID, NO, STARTED, DONE, UNKNOWN = range(5)  # how far it was said to ha
 DELIVERED = {"no": NO, "started": STARTED, "done": DONE, "unknown": UNKNOWN}
 
 RECORD = struct.Struct("<BBHIIIIIQ")
-SENDER_SHIFT = 16  # a sender's number: who it is, and below that which incarnation
+ACTORS = 1 << 24  # a sender that is an actor has this and its pid for a number; the clients count from 1
 _CHUNK = RECORD.size << 14
 
 

@@ -25,7 +25,7 @@ from runtime.testing import wait_until
 from tests.soak import leaks
 from tests.soak.cast import AsyncProducer, AsyncSink, Producer, Sink
 from tests.soak.judge import Round, dead_letters_of
-from tests.soak.ledger import CLOSED, SENDER_SHIFT, Ledger, read
+from tests.soak.ledger import CLOSED, Ledger, read
 from tests.soak.report import Report
 from tests.soak.sender import AsyncSender, Sender, Target
 from tests.soak.trouble import Trouble
@@ -199,7 +199,8 @@ class Stage:
             for path, count in dead_letters_of(self._log.read_text(errors="replace").splitlines()).items()
             if path.startswith("guest")
         }
-        judged = Round(frozenset({NUMBERS["pool"]}), counted)
+        living = frozenset(status.pid for status in self._supervisor.status())
+        judged = Round(frozenset({NUMBERS["pool"]}), counted, living)
         judged.read(read(self._path))
         judged.into(report)
         if report.faults > before and self._keep is not None:
@@ -209,10 +210,10 @@ class Stage:
         self._ledger.clear()
 
     def _sender(self, number: int) -> Sender:
-        return Sender(self._ledger, number << SENDER_SHIFT, self._targets, Random(f"{self._seed}/{number}"))
+        return Sender(self._ledger, number, self._targets, Random(f"{self._seed}/{number}"))
 
     def _task(self, number: int) -> AsyncSender:
-        return AsyncSender(self._ledger, number << SENDER_SHIFT, self._targets, Random(f"{self._seed}/{number}"))
+        return AsyncSender(self._ledger, number, self._targets, Random(f"{self._seed}/{number}"))
 
 
 def _send(sender: Sender, enough: threading.Event) -> None:

@@ -19,6 +19,7 @@ from typing import Protocol
 from actors.errors import ActorError
 from runtime import Supervisor
 from runtime.testing import processes_of
+from tests.soak.judge import ZYGOTE
 from tests.soak.ledger import KILLED, Ledger
 from tests.soak.report import Report
 
@@ -133,6 +134,7 @@ class Trouble:
         for pid in processes_of(self._directory):
             with contextlib.suppress(OSError):
                 if Path(f"/proc/{pid}/comm").read_text().strip() == "understudy-zyg":
+                    self._ledger.put(KILLED, actor=ZYGOTE, pid=pid)  # TR-2
                     os.kill(pid, signal.SIGKILL)
                     self._report.zygote_kills += 1
 
