@@ -12,11 +12,13 @@ import os
 import socket
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Protocol
 
 import msgspec
 
-from actors.errors import ActorError, ActorStopped, AlreadyStarted, NotFound, StartCycle
+from actors.child import checked_name
+from actors.errors import ActorError, ActorStopped, AlreadyStarted, BadSpec, NotFound, StartCycle
 from runtime.callers import Callers
 from runtime.overview import overview
 from runtime.plan import unpacked, unpacked_tree
@@ -287,6 +289,18 @@ def _start(system: System, connection: Connection, request: control.Start, fds: 
     system.start_child(request.supervisor, spec, lambda result: connection.result(result, path))
 
 
+def _start_instance(system: System, connection: Connection, request: control.StartInstance, _fds: list[int]) -> None:
+    _refuse_start_cycle(request.supervisor, request.starting)
+    node = system.tree.nodes.get(request.supervisor)
+    if node is None:
+        raise NotFound(request.supervisor, "there is no such supervisor")
+    if node.spec.template is None:
+        raise BadSpec(request.supervisor, "bad_start_spec", "it is not dynamic: there is no template")
+    path = joined(request.supervisor, request.name)
+    spec = replace(node.spec.template, name=checked_name(request.name))
+    system.start_child(request.supervisor, spec, lambda result: connection.result(result, path))
+
+
 def _stop(system: System, connection: Connection, request: control.Stop, _fds: list[int]) -> None:
     if request.path:
         _refuse_start_cycle(request.path.rpartition(".")[0], request.starting)
@@ -357,9 +371,7 @@ def _free_slab(system: System, connection: Connection, request: control.FreeSlab
     connection.answer()
 
 
-def _grow_snapshots(
-    system: System, connection: Connection, request: control.GrowSnapshots, _fds: list[int]
-) -> None:
+def _grow_snapshots(system: System, connection: Connection, request: control.GrowSnapshots, _fds: list[int]) -> None:
     worker = system.troupe.get(request.path)
     if worker is None or worker.box is None:
         raise NotFound(request.path, "its mailbox is closed")
@@ -398,6 +410,7 @@ _HANDLERS: dict[type, Callable[[System, Connection, Any, list[int]], None]] = {
     control.Open: _open,
     control.OpenReplies: _open_replies,
     control.Start: _start,
+    control.StartInstance: _start_instance,
     control.Stop: _stop,
     control.Restart: _restart,
     control.Reload: _reload,

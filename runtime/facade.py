@@ -45,6 +45,10 @@ class AsyncHandle:
         started = await asyncio.to_thread(lambda: self._handle.start(spec, name=name, **options))
         return AsyncHandle(started) if isinstance(started, Handle) else started
 
+    async def start_instance(self, name: str) -> Any:
+        """Start an instance of a dynamic supervisor's template."""
+        return await asyncio.to_thread(self._handle.start_instance, name)
+
     async def stop(self, path: str = "") -> None:
         """Stop a child, or the whole supervisor."""
         await asyncio.to_thread(self._handle.stop, path)

@@ -12,7 +12,8 @@ import msgspec
 
 from actors.actor import OnRaise
 from actors.child import Child, Drain, Mailbox, RestartType, Shutdown, Tree
-from actors.errors import BadSpec, BlockingCall
+from actors.errors import ActorError, BadSpec, BlockingCall
+from actors.interfaces import machine_for
 from actors.layout import Layout
 from actors.ref import Ref
 from actors.region import Writers
@@ -89,6 +90,20 @@ class Handle:
         if isinstance(spec, Tree):
             return Handle(self._endpoint, path, self._starting)
         return Ref(self._endpoint, path, spec.actor if isinstance(spec.actor, type) else None)
+
+    def start_instance(self, name: str) -> Any:
+        """Start an instance of this dynamic supervisor's template, as it stands; returns an untyped reference.
+
+        To give an instance arguments of its own, `start(child(…), name=…)`: of that only name and arguments count.
+
+        Raises:
+            StartFailed: with the certificate; also when max_children are there.
+            AlreadyStarted: the name is taken.
+            BadSpec: this supervisor is not dynamic, or that is no name.
+        """
+        request = control.StartInstance(supervisor=self._path, name=name, starting=self._starting)
+        path, _ = self._request(request)
+        return Ref(self._endpoint, path)
 
     def stop(self, path: str = "") -> None:
         """Stop a child, or this whole supervisor: in reverse order, each within its `shutdown`; returns when reaped."""
@@ -184,6 +199,10 @@ class Handle:
         """Handles of nested supervisors by path: `supervisors["payments"]`."""
         return Supervisors(self)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travels as system and path: an actor may be given a supervisor to start children under."""
+        return (rebuild, (self._endpoint.system, self._path))
+
     def at(self, path: str) -> "Handle":
         """The handle of the supervisor at path below this one."""
         return Handle(self._endpoint, self._joined(path), self._starting)
@@ -209,6 +228,15 @@ class Handle:
 
     def _joined(self, path: str) -> str:
         return f"{self._path}.{path}" if self._path and path else self._path or path
+
+
+def rebuild(system: str, path: str) -> Handle:
+    """The handle that arrived in a message or as a constructor argument, bound to the current machine."""
+    machine = machine_for(system)
+    endpoint = getattr(machine, "endpoint", machine)
+    if not isinstance(endpoint, Endpoint):
+        raise ActorError(f"supervisor {path!r}: expected a process of system {system!r}, got {machine!r}")
+    return Handle(endpoint, path)
 
 
 class Supervisors:

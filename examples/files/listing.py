@@ -5,8 +5,9 @@ The index is read as it was last committed. No actor is asked, no lock is taken,
 
 import sys
 
-from actors import ActorError, generation_of
 from filing.document import Index
+
+from actors import ActorError, generation_of
 from runtime import connect
 
 

@@ -107,11 +107,10 @@ class Start(_Request, frozen=True, tag="start"):
 
 
 class StartInstance(_Request, frozen=True, tag="instance"):
-    """Start an instance of a dynamic supervisor's template. Descriptors: constructor arguments, or none."""
+    """Start an instance of a dynamic supervisor's template as it stands. Answer: its path."""
 
     supervisor: str
     name: str
-    payload: int | None = None
     starting: str = ""
 
 

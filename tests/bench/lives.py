@@ -49,15 +49,23 @@ def _start(scale: Scale, what: str, actor: type[Any], budgets: list[AtMost], pau
 def restart(scale: Scale) -> Iterator[Row]:
     """From SIGKILL to the answer of the next incarnation."""
     yield _restart(scale, "SIGKILL → next answer", Tally, [AtMost(5)])
+    yield _restart(scale, "the same, with an understudy", Tally, [AtMost(2)], understudies=1)
     yield _restart(scale, "the same, back to back", Tally, [], pause=0.0)
     numeric = _numeric()
     what = "SIGKILL → next answer, numpy"
     yield _restart(scale, what, numeric, [AtMost(5)]) if numeric else _no_numpy("restart", what)
 
 
-def _restart(scale: Scale, what: str, actor: type[Any], budgets: list[AtMost], pause: float = _PAUSE_SECONDS) -> Row:
+def _restart(
+    scale: Scale,
+    what: str,
+    actor: type[Any],
+    budgets: list[AtMost],
+    pause: float = _PAUSE_SECONDS,
+    understudies: int = 0,
+) -> Row:
     with system() as running, peer("fork") as forking:
-        victim = running.start(child(actor), name="victim")
+        victim = running.start(child(actor), name="victim", understudies=understudies)
 
         def killed() -> float:
             pid = victim.pid()

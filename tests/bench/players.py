@@ -29,6 +29,18 @@ class Tally(Actor):
         return payload.nbytes if hasattr(payload, "nbytes") else len(payload)
 
 
+class Ledger(Tally):
+    """Counts, and has its count committed after each message."""
+
+    def snapshot(self) -> int:
+        """The state."""
+        return self.total
+
+    def restore(self, state: int) -> None:
+        """Go on from it."""
+        self.total = state
+
+
 class Driver(Actor):
     """A caller in a process of its own."""
 

@@ -105,13 +105,13 @@ _LINE = "{:<10} {:<34} {:>30}  {:>30} {:>7}  {:<20} {:<6} {}"
 
 def heading() -> str:
     """The line above the rows."""
-    return _LINE.format("bench", "what", "figure [min–max]", "yardstick [min–max]", "ratio", "budget", "met", "")  # noqa: RUF001
+    return _LINE.format("bench", "what", "figure [min–max]", "yardstick [min–max]", "ratio", "budget", "met", "")
 
 
 def line(row: Row) -> str:
     """One row of text."""
     met = {True: "yes", False: "NO", None: ""}[row.is_met]
-    ratio = "" if row.ratio is None else f"{_number(row.ratio)}×"  # noqa: RUF001
+    ratio = "" if row.ratio is None else f"{_number(row.ratio)}×"
     notes = "; ".join(text for text in (row.against and f"against {row.against}", row.note) if text)
     texts = (_spread(row.figure), _spread(row.yardstick), ratio, row.budget_text(), met, notes)
     return _LINE.format(row.bench, row.what, *texts).rstrip()
@@ -119,8 +119,8 @@ def line(row: Row) -> str:
 
 def _spread(sample: Sample | None) -> str:
     if sample is None:
-        return "–"  # noqa: RUF001
-    return f"{_number(sample.median)} {sample.unit} [{_number(sample.lowest)}–{_number(sample.highest)}]"  # noqa: RUF001
+        return "–"
+    return f"{_number(sample.median)} {sample.unit} [{_number(sample.lowest)}–{_number(sample.highest)}]"
 
 
 def _number(value: float) -> str:
@@ -138,9 +138,9 @@ def _text(budget: Budget, unit: str) -> str:
         case AtLeast(limit):
             return f"≥ {_number(limit)} {unit}"
         case AtMostTimes(limit):
-            return f"≤ {limit:g} ×"  # noqa: RUF001
+            return f"≤ {limit:g} ×"
         case AtLeastTimes(limit):
-            return f"≥ {limit:g} ×"  # noqa: RUF001
+            return f"≥ {limit:g} ×"
 
 
 def _is_met(budget: Budget, figure: float, ratio: float) -> bool:

@@ -92,7 +92,7 @@ def test_a_line_shows_figure_spread_yardstick_ratio_and_budget() -> None:
     row = Row("ask", "p50", figure, yardstick, "pipes", [AtMost(15)], "p99 31 µs")
 
     shown = " ".join(line(row).split())
-    assert shown == "ask p50 10 µs [9–30] 5 µs [5–5] 2× ≤ 15 µs yes against pipes; p99 31 µs"  # noqa: RUF001
+    assert shown == "ask p50 10 µs [9–30] 5 µs [5–5] 2× ≤ 15 µs yes against pipes; p99 31 µs"
 
 
 def test_what_cannot_be_measured_here_is_a_row_with_the_reason() -> None:

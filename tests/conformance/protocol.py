@@ -53,7 +53,7 @@ class Protocol:
             result = _told(error)
         return json.dumps({"result": result, "trace": [list(record) for record in self._driver.take_trace()]})
 
-    def _perform(self, operation: Mapping[str, Any]) -> object:  # noqa: PLR0911  # one clause per operation
+    def _perform(self, operation: Mapping[str, Any]) -> object:  # one clause per operation
         match operation["op"]:
             case "start_tree":
                 return self._start_tree(operation)

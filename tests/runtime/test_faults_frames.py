@@ -47,7 +47,7 @@ def test_an_empty_frame_is_a_wake_up_and_no_message(start: Start, system: Superv
 def test_half_a_frame_alone_in_a_mailbox_is_counted_and_never_run(start: Start, system: Supervisor) -> None:
     gate = start(child(Gate), "gate")
     pid = gate.pid()
-    whole = frame.tell(0, b"\x93\xc0\xa4note\x91\x07")
+    whole = frame.tell(0, b"\x93\xc0\xa4note\x91\xb0" + b"cut short, never")
     fd = fifo.open_write(f"{system._endpoint._directory}/children/gate/mailbox")
     for size in range(1, len(whole)):
         os.write(fd, whole[:size])

@@ -176,7 +176,7 @@ with Supervisor("full") as supervisor:
 @needs_root
 @pytest.mark.skipif(shutil.which("unshare") is None, reason="needs unshare(1)")
 def test_a_runtime_directory_without_room_is_a_failed_start_and_the_others_live(tmp_path: Path) -> None:
-    mounted = f"mount -t tmpfs -o nr_inodes=40,size=64k,mode=700 tmpfs {tmp_path} && exec \"$@\""
+    mounted = f'mount -t tmpfs -o nr_inodes=40,size=64k,mode=700 tmpfs {tmp_path} && exec "$@"'
     # its own mounts: nobody else sees the small file system
     command = ["unshare", "-m", "sh", "-c", mounted, "sh", sys.executable, "-c", FULL]
     done = subprocess.run(

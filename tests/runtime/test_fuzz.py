@@ -389,9 +389,9 @@ def test_a_file_of_any_bytes_is_a_configuration_or_a_config_error(tmp_path: Path
 @given(st.data())
 def test_a_good_file_with_mutations_is_a_configuration_or_a_config_error(tmp_path: Path, data: st.DataObject) -> None:
     good = (
-        'name = "shop"\nbackoff = { first = "50ms", most = 10 }\n\n[children.tea]\n'
-        'actor = "tests.runtime.test_fuzz:Small"\nargs = []\nshutdown = "5s"\nmailbox = { size = "64KiB" }\n'
-    ).encode()
+        b'name = "shop"\nbackoff = { first = "50ms", most = 10 }\n\n[children.tea]\n'
+        b'actor = "tests.runtime.test_fuzz:Small"\nargs = []\nshutdown = "5s"\nmailbox = { size = "64KiB" }\n'
+    )
     dice = random.Random(data.draw(st.integers(0, 2**32)))
 
     _loaded(tmp_path / "shop.toml", _flipped(dice, good))

@@ -223,7 +223,7 @@ def _pockets(canary: bytes) -> Iterator[Any]:
         names = [field.encode_name for field in msgspec.structs.fields(kind)]
         for name in (*names, "more"):
             for value in (canary, text, msgpack.ExtType(5, canary), [canary], {"type": "worker", "payload": canary}):
-                yield {"type": tag, **{other: 0 for other in names}, name: value}
+                yield {"type": tag, **dict.fromkeys(names, 0), name: value}
 
 
 def test_no_byte_that_comes_by_the_control_socket_is_ever_unpickled(

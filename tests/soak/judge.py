@@ -18,26 +18,19 @@ from dataclasses import dataclass, field
 
 from tests.soak import ledger
 from tests.soak.ledger import (
-    ACCEPTED,
     ACTORS,
     ANSWERED,
     ASK,
-    BEGIN,
     CANCELLED,
-    CLOSED,
     CONCURRENT,
     DAMAGED,
     DIED,
     DONE,
-    END,
     EXPIRED,
     FULL,
-    INTENT,
-    KILLED,
     LATE,
     NO,
     ODD,
-    OUTCOME,
     REDELIVERED,
     RETRY,
     STOPPED,
@@ -184,9 +177,7 @@ class Round:
             report.stopped += 1
         elif fate.outcome == CANCELLED:
             report.cancelled += 1
-        elif fate.outcome == ODD:
-            report.asker_gone += 1
-        elif sender_gone and (fate.flags & ASK or not fate.is_accepted):
+        elif fate.outcome == ODD or (sender_gone and (fate.flags & ASK or not fate.is_accepted)):
             report.asker_gone += 1
         elif fate.flags & ASK:
             report.asker_gone += 1  # it hung

@@ -75,7 +75,7 @@ def payloads(pid: int) -> list[tuple[int, int, int]]:
             if "understudy-slab" in os.readlink(entry):
                 state, holder, used = (int.from_bytes(word, "little") for word in _words(entry))
                 if state != slab.FREE:
-                    found.append((state, holder, used))
+                    found.append((state, holder, used, int.from_bytes(entry.read_bytes()[4099:4103],"little")))
     return found
 
 

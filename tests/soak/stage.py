@@ -10,16 +10,14 @@ import os
 import shutil
 import sys
 import threading
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from time import monotonic
 from typing import Any
 
 from actors import AskFailed, child, deadline, tree
-from actors.child import Child, Mailbox, Tree
-from actors.errors import ActorError
+from actors.child import Child, Mailbox
 from runtime import Supervisor, connect
 from runtime.testing import wait_until
 from tests.soak import leaks
@@ -203,7 +201,7 @@ class Stage:
         judged = Round(frozenset({NUMBERS["pool"]}), counted, living)
         judged.read(read(self._path))
         judged.into(report)
-        if report.faults > before and self._keep is not None:
+        if self._keep is not None:
             self._keep.mkdir(parents=True, exist_ok=True)
             shutil.copy(self._path, self._keep / f"ledger-{self._seed}-{report.rounds}")
             shutil.copy(self._log, self._keep / f"log-{self._seed}-{report.rounds}")

@@ -103,7 +103,7 @@ class _Writer:
             options["restart"] = "always"
         return options
 
-    def operation(self) -> Operation:  # noqa: PLR0911  # one clause per kind
+    def operation(self) -> Operation:  # one clause per kind
         supervisor = self.chance.choice(list(self.supervisors))
         known = self.supervisors[supervisor]
         names = known.children if known.children and self.chance.random() < 0.95 else ["nobody"]

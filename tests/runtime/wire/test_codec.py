@@ -290,7 +290,7 @@ class Shop:
 
 
 def test_a_reference_arrives_as_a_reference_to_the_same_place(codec: Codec) -> None:
-    shop = typing.cast(interfaces.Machine, Shop())
+    shop = typing.cast("interfaces.Machine", Shop())
     ref = Ref(shop, "payments.gateway", None)
 
     with interfaces.using(shop):
