@@ -37,7 +37,7 @@ class Outcome(Protocol):
         """There is a zygote, the first or the next one: its death is to be told by `died`."""
 
     def zygote_gone(self, tokens: list[int]) -> None:
-        """A zygote has died with these launches unreported: end whatever has come of them, before they are told anew."""
+        """A zygote has died with these launches unreported: end what has come of them before they are told anew."""
 
     def threads_at_import(self, token: int, module: str) -> None:
         """A warning: that module starts threads when it is imported."""

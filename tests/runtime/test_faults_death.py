@@ -1,4 +1,4 @@
-"""Deaths of whole processes: actors, senders, supervisors, all at once. What is promised for each in docs/reference/faults.md."""
+"""Deaths of whole processes: actors, senders, supervisors, all at once."""
 
 import contextlib
 import mmap

@@ -1,4 +1,4 @@
-"""What a machine has no more of: descriptors, processes, inodes, memory, room for a log. An error where it was asked for; the rest lives.
+"""What a machine has no more of: descriptors, processes, room, memory. An error where it was asked for; the rest lives.
 
 Each with a real limit: prlimit(2) on a running process, a full tmpfs in a mount namespace, /dev/full, a cgroup.
 """
@@ -180,7 +180,12 @@ def test_a_runtime_directory_without_room_is_a_failed_start_and_the_others_live(
     # its own mounts: nobody else sees the small file system
     command = ["unshare", "-m", "sh", "-c", mounted, "sh", sys.executable, "-c", FULL]
     done = subprocess.run(
-        command, capture_output=True, text=True, timeout=30, cwd=ROOT, env={**os.environ, "UNDERSTUDY_DIR": str(tmp_path)}
+        command,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        cwd=ROOT,
+        env={**os.environ, "UNDERSTUDY_DIR": str(tmp_path)},
     )
 
     assert done.returncode == 0, done.stderr
@@ -217,7 +222,9 @@ with Supervisor("talk") as supervisor:
 
 
 @pytest.mark.parametrize("log", ["a full disk", "a closed pipe"])
-def test_a_log_that_cannot_be_written_stops_neither_an_actor_nor_its_supervisor(runtime_directory: Path, log: str) -> None:
+def test_a_log_that_cannot_be_written_stops_neither_an_actor_nor_its_supervisor(
+    runtime_directory: Path, log: str
+) -> None:
     if log == "a full disk":
         stderr = os.open("/dev/full", os.O_WRONLY)
     else:

@@ -1,7 +1,7 @@
 """Fuzz: whatever bytes stand in a journal, come by a control connection or are written in a file, nothing falls over.
 
-A few seconds by default. UNDERSTUDY_TEST_EXAMPLES: how many examples of each property; UNDERSTUDY_TEST_FUZZ_SECONDS: how
-long the live ones run.
+A few seconds by default. UNDERSTUDY_TEST_EXAMPLES: how many examples of each property; UNDERSTUDY_TEST_FUZZ_SECONDS:
+how long the live ones run.
 """
 
 import contextlib
@@ -338,13 +338,57 @@ def test_a_live_actor_survives_mutated_frames_and_handles_every_good_one(start: 
 # ---- configuration files
 
 keys = st.sampled_from(
-    ["name", "strategy", "max_restarts", "max_seconds", "backoff", "children", "template", "max_children", "path"]
-    + ["actor", "args", "kwargs", "restart", "shutdown", "ready", "mailbox", "replicas", "drain", "regions", "x", '"a b"', "é", "''"]
+    [
+        "name",
+        "strategy",
+        "max_restarts",
+        "max_seconds",
+        "backoff",
+        "children",
+        "template",
+        "max_children",
+        "path",
+        "actor",
+        "args",
+        "kwargs",
+        "restart",
+        "shutdown",
+        "ready",
+        "mailbox",
+        "replicas",
+        "drain",
+        "regions",
+        "x",
+        '"a b"',
+        "é",
+        "''",
+    ]
 )
 dotted = st.lists(keys, min_size=1, max_size=3).map(".".join)
 scalars = st.sampled_from(
-    ['"shop"', '"5s"', '"32KiB"', '"permanent"', '"nothing:Here"', '"tests.runtime.test_fuzz:Small"', '"os:path"', '"a.b:"']
-    + ["0", "-1", "1e400", "nan", "0x7f", "1_0", "true", "1979-05-27", "07:32:00", '"""\n"""', "'''a'b'''", '"\\u0000"', "9" * 30]
+    [
+        '"shop"',
+        '"5s"',
+        '"32KiB"',
+        '"permanent"',
+        '"nothing:Here"',
+        '"tests.runtime.test_fuzz:Small"',
+        '"os:path"',
+        '"a.b:"',
+        "0",
+        "-1",
+        "1e400",
+        "nan",
+        "0x7f",
+        "1_0",
+        "true",
+        "1979-05-27",
+        "07:32:00",
+        '"""\n"""',
+        "'''a'b'''",
+        '"\\u0000"',
+        "9" * 30,
+    ]
 )
 values = st.recursive(
     scalars,
@@ -397,7 +441,9 @@ def test_a_good_file_with_mutations_is_a_configuration_or_a_config_error(tmp_pat
     _loaded(tmp_path / "shop.toml", _flipped(dice, good))
 
 
-@pytest.mark.parametrize("text", ["[" * 5000, "a = " + "[" * 5000, "a = " + "{ a = " * 3000, "[a" + ".a" * 5000 + "]", "a." * 3000 + "a = 1"])
+@pytest.mark.parametrize(
+    "text", ["[" * 5000, "a = " + "[" * 5000, "a = " + "{ a = " * 3000, "[a" + ".a" * 5000 + "]", "a." * 3000 + "a = 1"]
+)
 def test_a_file_that_is_nested_without_end_is_a_config_error(tmp_path: Path, text: str) -> None:
     file = tmp_path / "shop.toml"
     file.write_text(text)

@@ -82,7 +82,7 @@ def test_an_event_loop_awaits_a_commit_and_runs_on(region, monkeypatch):
 
     async def main():
         waiting = asyncio.ensure_future(region.newer(0))
-        while not any(_sleeps(thread.native_id) for thread in sleepers(region)):  # noqa: ASYNC110  # no event: the kernel
+        while not any(_sleeps(thread.native_id) for thread in sleepers(region)):  # no event: the kernel
             await asyncio.sleep(0)
         write(region)
         assert await asyncio.wait_for(waiting, 5.0) is True
