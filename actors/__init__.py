@@ -2,7 +2,7 @@
 
 from actors.actor import Actor, Down
 from actors.certificate import DeathCertificate, MessageInHand
-from actors.child import Backoff, Child, ChildOptions, Mailbox, Tree, child, dynamic, tree
+from actors.child import Backoff, Child, ChildOptions, Limits, Mailbox, Tree, child, dynamic, tree
 from actors.context import Context
 from actors.deadline import deadline
 from actors.errors import (
@@ -80,6 +80,7 @@ __all__ = [
     "DynamicSupervisor",
     "Layout",
     "LayoutMismatch",
+    "Limits",
     "Mailbox",
     "MailboxFull",
     "MessageInHand",

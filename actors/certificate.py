@@ -7,6 +7,12 @@ command line show the same object; `summary()` is the one line, `report()` the w
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Self
 
+_KILLED_FOR = {
+    "watchdog": "watchdog: a message was in hand for too long",
+    "heartbeat": "heartbeat: its event loop was blocked for too long",
+    "start timeout": "start timeout",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class MessageInHand:
@@ -32,14 +38,17 @@ class DeathCertificate:
         incarnation: 1 for the first process of that name.
         pid: of the dead process; 0 when none was started.
         phase: "start" when it never became ready, "run" after that, "stop" while it was asked to stop.
-        cause: one of `exit`, `signal`, `exception`, `start timeout`, `launch` (the process could not be started).
+        cause: one of `exit`, `signal`, `exception`, `launch` (the process could not be started); of a process that was
+            killed for it, `watchdog` (a message was in hand too long), `heartbeat` (its event loop was blocked) or
+            `start timeout`.
         exit_code: of a process that exited, else None.
         signal: name of the signal that ended it ("SIGKILL"), else "".
         traceback: of the Python exception that ended it, formatted, else "".
-        native_stack: what faulthandler wrote on a fatal signal, else "".
+        native_stack: of all threads, the innermost call first, as faulthandler wrote it at a fatal signal or before it
+            was killed for its cause; before it, of an asyncio actor, the tasks; else "".
         oom: True when the kernel's out-of-memory killer may have done it.
         in_hand: the message being handled, if any.
-        log_lines: the last lines the actor logged, oldest first.
+        log_lines: the last lines the actor logged or wrote to `sys.stderr`, oldest first.
         restarts: how often this name had been restarted before.
     """
 
@@ -59,7 +68,9 @@ class DeathCertificate:
 
     @property
     def reason(self) -> str:
-        """The cause in a few words: "SIGKILL", "exit code 3", "ValueError: no such tea"."""
+        """The cause in a few words: "SIGKILL", "exit code 3", "ValueError: no such tea", "watchdog: …"."""
+        if self.cause in _KILLED_FOR:
+            return _KILLED_FOR[self.cause]
         if self.traceback:
             return self.traceback.strip().splitlines()[-1]
         if self.signal:
@@ -84,16 +95,16 @@ class DeathCertificate:
         if self.traceback:
             parts += ["traceback:", self.traceback.rstrip()]
         if self.native_stack:
-            parts += ["native stack:", self.native_stack.rstrip()]
+            parts += ["stacks:", self.native_stack.rstrip()]
         if self.log_lines:
             parts += ["last log lines:", *self.log_lines]
         return "\n".join(parts)
 
     def trimmed(self, nbytes: int) -> Self:
         """The same certificate with its texts cut to about nbytes in all; the innermost calls are kept."""
-        third = nbytes // 3
+        share = nbytes // max(1, sum(map(bool, (self.traceback, self.native_stack, self.log_lines))))
         lines: list[str] = []
-        room = third
+        room = share
         for line in reversed(self.log_lines):
             room -= len(line.encode(errors="replace"))
             if room < 0:
@@ -101,8 +112,8 @@ class DeathCertificate:
             lines.insert(0, line)
         return replace(
             self,
-            traceback=_tail(self.traceback, third),
-            native_stack=_head(self.native_stack, third),
+            traceback=_tail(self.traceback, share),
+            native_stack=_head(self.native_stack, share),
             log_lines=tuple(lines),
         )
 

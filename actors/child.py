@@ -41,6 +41,23 @@ class Mailbox:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """When an actor is restarted in order, between two messages: what its process may use up. None: no limit.
+
+    Attributes:
+        max_rss: bytes of resident memory, what it shares with others included.
+        max_messages: handled and failed ones.
+        max_age: seconds since it was ready.
+        jitter: each limit is lowered by a random part of this, 0 to 1, drawn for each process.
+    """
+
+    max_rss: int | None = None
+    max_messages: int | None = None
+    max_age: float | None = None
+    jitter: float = 0.1
+
+
+@dataclass(frozen=True, slots=True)
 class ChildOptions:
     """How a child is supervised; the defaults are OTP's where OTP has them.
 
@@ -54,6 +71,9 @@ class ChildOptions:
         significant: its end may end the supervisor (`auto_shutdown`).
         drain: an ordered stop handles what is queued ("finish") or leaves it ("discard").
         understudies: so many imported processes kept waiting in the wings.
+        watchdog: seconds a message may be in hand; then the actor's stacks are dumped and it is killed. None: for ever.
+        heartbeat: seconds the event loop of an `async def` actor may be blocked, the same then. None: for ever.
+        limits: restarts it in order, between two messages, when it has used them up.
     """
 
     restart: RestartType = "permanent"
@@ -65,6 +85,9 @@ class ChildOptions:
     significant: bool = False
     drain: Drain = "finish"
     understudies: int = 0
+    watchdog: float | None = None
+    heartbeat: float | None = None
+    limits: Limits | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +118,9 @@ class Child(Generic[A]):
         significant: bool | None = None,
         drain: Drain | None = None,
         understudies: int | None = None,
+        watchdog: float | None = None,
+        heartbeat: float | None = None,
+        limits: Limits | None = None,
     ) -> Self:
         """A new child with these options changed; None leaves one as it is.
 
@@ -111,6 +137,9 @@ class Child(Generic[A]):
             "significant": significant,
             "drain": drain,
             "understudies": understudies,
+            "watchdog": watchdog,
+            "heartbeat": heartbeat,
+            "limits": limits,
         }
         changed = {key: value for key, value in given.items() if value is not None}
         settings = checked(replace(self.settings, **changed), getattr(self.actor, "__qualname__", "child"))
@@ -256,7 +285,22 @@ def checked(options: ChildOptions, where: str) -> ChildOptions:
     if options.mailbox.when_full not in ("wait", "refuse") or not 4096 <= options.mailbox.size <= 1 << 20:
         detail = f'expected 4096 to 1048576 bytes and "wait" or "refuse", got {options.mailbox!r}'
         raise BadSpec(where, "invalid_mailbox", detail)
+    for name, seconds in (("watchdog", options.watchdog), ("heartbeat", options.heartbeat)):
+        if seconds is not None and not (_is_number(seconds, 0) and seconds):
+            raise BadSpec(where, f"invalid_{name}", f"expected seconds above 0, got {seconds!r}")
+    if options.limits is not None:
+        _check_limits(options.limits, where)
     return options
+
+
+def _check_limits(limits: Limits, where: str) -> None:
+    for name, value in (("max_rss", limits.max_rss), ("max_messages", limits.max_messages)):
+        if value is not None and not (isinstance(value, int) and _is_number(value, 1)):
+            raise BadSpec(where, "invalid_limits", f"expected a whole {name} from 1 on, got {value!r}")
+    if limits.max_age is not None and not (_is_number(limits.max_age, 0) and limits.max_age):
+        raise BadSpec(where, "invalid_limits", f"expected a max_age of seconds above 0, got {limits.max_age!r}")
+    if not (_is_number(limits.jitter, 0) and limits.jitter <= 1):
+        raise BadSpec(where, "invalid_limits", f"expected a jitter from 0 to 1, got {limits.jitter!r}")
 
 
 def checked_name(name: str) -> str:

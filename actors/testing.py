@@ -19,7 +19,7 @@ from typing import Any, Self, TypeVar, overload
 
 from actors.actor import OnRaise
 from actors.certificate import DeathCertificate
-from actors.child import Child, Drain, Mailbox, RestartType, Shutdown, Tree, checked_name
+from actors.child import Child, Drain, Limits, Mailbox, RestartType, Shutdown, Tree, checked_name
 from actors.interfaces import attach, detach
 from actors.layout import Layout
 from actors.ref import Ref, is_ref, name_of
@@ -54,6 +54,9 @@ class StageSupervisor:
         significant: bool | None = None,
         drain: Drain | None = None,
         understudies: int | None = None,
+        watchdog: float | None = None,
+        heartbeat: float | None = None,
+        limits: Limits | None = None,
     ) -> A: ...
     @overload
     def start(self, spec: Tree, *, name: str) -> "StageSupervisor": ...

@@ -10,7 +10,7 @@ if Path(actors.__file__ or "").parent.parent != Path(__file__).parent.parent:  #
 from runtime.client import Client, Supervisor, connect, systems
 from runtime.facade import AsyncHandle, AsyncSupervisor
 from runtime.handle import Handle
-from runtime.wire.control import Change, ChildStatus, Ending
+from runtime.wire.control import Change, ChildStatus, Ending, Letter
 
 __all__ = [
     "AsyncHandle",
@@ -20,6 +20,7 @@ __all__ = [
     "Client",
     "Ending",
     "Handle",
+    "Letter",
     "Supervisor",
     "connect",
     "systems",

@@ -10,13 +10,13 @@ import contextlib
 import os
 import random
 from collections import deque
-from collections.abc import Callable
 
 import msgpack
 
 from actors.certificate import DeathCertificate
 from actors.errors import Delivered
 from runtime.mailbox import fifo
+from runtime.vault import Vault
 from runtime.wire.frame import DEATH, MAX_REPLY, STOPPED, Header, bodies_of, reply
 
 _MOST_KEPT = 4096  # frames for one caller that does not read
@@ -25,14 +25,14 @@ _MOST_KEPT = 4096  # frames for one caller that does not read
 class Callers:
     """All reply FIFOs of the system."""
 
-    def __init__(self, root: str, unread: Callable[[int], None]) -> None:
+    def __init__(self, root: str, vault: Vault) -> None:
         """Keep the FIFOs below root.
 
         Args:
             root: the runtime directory.
-            unread: told of each large payload that nobody will read any more.
+            vault: of the slabs that answers are in.
         """
-        self._unread = unread
+        self._vault = vault
         self._directory = f"{root}/replies"
         os.mkdir(self._directory, 0o700)
         self._fds: dict[int, int] = {}
@@ -54,9 +54,8 @@ class Callers:
             asyncio.get_running_loop().remove_writer(fd)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(f"{self._directory}/{number:016x}")
-        for body in bodies_of(fifo.drain(fd)):  # CA-3
-            self._unread(body)
         os.close(fd)
+        self._vault.caller_gone(number)  # CA-3
 
     def tell_death(self, header: Header, certificate: DeathCertificate, delivered: Delivered) -> None:
         """Answer an ask whose actor died."""
@@ -76,7 +75,7 @@ class Callers:
         fd = self._fds.get(number)
         if fd is None:  # the caller is gone: nobody to tell
             for body in bodies_of(raw):
-                self._unread(body)
+                self._vault.end_payload(body)
             return
         kept = self._kept.get(number)
         if kept is not None:

@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -141,8 +142,9 @@ class Supervisor(Client):
             max_seconds=max_seconds,
             backoff=backoff,
             auto_shutdown=auto_shutdown,
-            regions=dict(regions or {}),
         )
+        if regions:
+            self._tree = replace(self._tree, regions={**self._tree.regions, **regions})
         self._sys_path = list(path) if path is not None else None
         self._warden: subprocess.Popen[bytes] | None = None
         self.pid = 0

@@ -13,6 +13,7 @@ import socket
 import struct
 from collections.abc import Callable
 from dataclasses import replace
+from time import monotonic_ns
 from typing import Any, Protocol
 
 import msgspec
@@ -20,6 +21,8 @@ import msgspec
 from actors.child import checked_name
 from actors.errors import ActorError, ActorStopped, AlreadyStarted, BadSpec, NotFound, StartCycle
 from runtime.callers import Callers
+from runtime.deaths import Deaths
+from runtime.letters import Letters
 from runtime.overview import overview
 from runtime.plan import unpacked, unpacked_tree
 from runtime.supervision import action
@@ -29,6 +32,7 @@ from runtime.troupe import Troupe
 from runtime.vault import Vault
 from runtime.watches import Watches
 from runtime.wire import control
+from runtime.wire.frame import walk
 from runtime.wire.line import failed_of
 
 _MOST_CONNECTIONS = 8192
@@ -46,6 +50,8 @@ class System(Protocol):
     troupe: Troupe
     callers: Callers
     vault: Vault
+    deaths: Deaths
+    letters: Letters
     watches: Watches
 
     def boot(self, spec: SupervisorSpec, answered: Answered) -> None:
@@ -348,6 +354,44 @@ def _watch(system: System, connection: Connection, request: control.Watch, _fds:
     connection.answer()
 
 
+def _why(system: System, connection: Connection, request: control.Why, _fds: list[int]) -> None:
+    certificate = system.deaths.last(request.path)
+    if certificate is None and request.path and find(system.tree, request.path) is None:
+        raise NotFound(request.path, "there is no such actor, and none of that name has died")
+    connection.answer(None if certificate is None else certificate.to_dict())
+
+
+def _keep_letter(system: System, connection: Connection, request: control.KeepLetter, _fds: list[int]) -> None:
+    headers = walk(memoryview(request.frame), 0, len(request.frame))
+    if len(headers) != 1 or system.troupe.get(request.path) is None:
+        raise control.Protocol("keep: expected one frame of a known actor")
+    system.letters.keep(
+        request.path,
+        headers[0],
+        request.frame,
+        why=f"it cannot be decoded: {request.why}",
+        message="",
+        now_ns=monotonic_ns(),
+        is_whole=not headers[0].body,  # read already: its slab is given back
+    )
+    connection.answer()
+
+
+def _list_letters(system: System, connection: Connection, request: control.ListLetters, _fds: list[int]) -> None:
+    connection.answer(msgspec.to_builtins(system.letters.list(request.path)))
+
+
+def _resend_letter(system: System, connection: Connection, request: control.ResendLetter, _fds: list[int]) -> None:
+    path = system.letters.get(request.id).actor
+    system.letters.resend(request.id, system.troupe.box_of(path, find(system.tree, path)))
+    connection.answer()
+
+
+def _drop_letter(system: System, connection: Connection, request: control.DropLetter, _fds: list[int]) -> None:
+    system.letters.drop(request.id)
+    connection.answer()
+
+
 def _wait(_system: System, connection: Connection, _request: control.Wait, _fds: list[int]) -> None:
     connection.desk.wait(connection)
 
@@ -418,6 +462,11 @@ _HANDLERS: dict[type, Callable[[System, Connection, Any, list[int]], None]] = {
     control.Status: _status,
     control.Count: _count,
     control.Watch: _watch,
+    control.Why: _why,
+    control.KeepLetter: _keep_letter,
+    control.ListLetters: _list_letters,
+    control.ResendLetter: _resend_letter,
+    control.DropLetter: _drop_letter,
     control.Wait: _wait,
     control.KillAll: _kill_all,
     control.MakeSlab: _make_slab,

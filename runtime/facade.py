@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar, overload
 
 from actors.actor import OnRaise
-from actors.child import Child, Drain, Mailbox, RestartType, Shutdown, Tree
+from actors.certificate import DeathCertificate
+from actors.child import Child, Drain, Limits, Mailbox, RestartType, Shutdown, Tree
 from actors.layout import Layout
 from actors.region import Writers
 from runtime.handle import Handle
 from runtime.memory.region import Region
-from runtime.wire.control import Change, ChildStatus
+from runtime.wire.control import Change, ChildStatus, Letter
 
 A = TypeVar("A")
 L = TypeVar("L", bound=Layout)
@@ -37,6 +38,9 @@ class AsyncHandle:
         significant: bool | None = None,
         drain: Drain | None = None,
         understudies: int | None = None,
+        watchdog: float | None = None,
+        heartbeat: float | None = None,
+        limits: Limits | None = None,
     ) -> A: ...
     @overload
     async def start(self, spec: Tree, *, name: str) -> "AsyncHandle": ...
@@ -76,6 +80,22 @@ class AsyncHandle:
     async def count(self) -> Mapping[str, int]:
         """How many children: specs, active, supervisors, workers."""
         return await asyncio.to_thread(self._handle.count)
+
+    async def why(self, path: str) -> DeathCertificate | None:
+        """The certificate of the last death there."""
+        return await asyncio.to_thread(self._handle.why, path)
+
+    async def letters(self, path: str = "") -> list[Letter]:
+        """The dead letters, oldest first."""
+        return await asyncio.to_thread(self._handle.letters, path)
+
+    async def resend(self, letter: int) -> None:
+        """Send a dead letter to its actor again."""
+        await asyncio.to_thread(self._handle.resend, letter)
+
+    async def drop(self, letter: int) -> None:
+        """Forget a dead letter."""
+        await asyncio.to_thread(self._handle.drop, letter)
 
     @overload
     def ref(self, path: str) -> Any: ...

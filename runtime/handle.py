@@ -11,7 +11,8 @@ from typing import Any, TypeVar, overload
 import msgspec
 
 from actors.actor import OnRaise
-from actors.child import Child, Drain, Mailbox, RestartType, Shutdown, Tree
+from actors.certificate import DeathCertificate
+from actors.child import Child, Drain, Limits, Mailbox, RestartType, Shutdown, Tree
 from actors.errors import ActorError, BadSpec, BlockingCall
 from actors.interfaces import machine_for
 from actors.layout import Layout
@@ -22,7 +23,7 @@ from runtime.endpoint import Endpoint
 from runtime.memory.region import Region
 from runtime.plan import Packer
 from runtime.wire import control
-from runtime.wire.control import Change, ChildStatus
+from runtime.wire.control import Change, ChildStatus, Letter
 
 A = TypeVar("A")
 L = TypeVar("L", bound=Layout)
@@ -58,6 +59,9 @@ class Handle:
         significant: bool | None = None,
         drain: Drain | None = None,
         understudies: int | None = None,
+        watchdog: float | None = None,
+        heartbeat: float | None = None,
+        limits: Limits | None = None,
     ) -> A: ...
     @overload
     def start(self, spec: Tree, *, name: str) -> "Handle": ...
@@ -160,6 +164,33 @@ class Handle:
         """How many children: specs, active, supervisors, workers (OTP's count_children)."""
         value, _ = self._request(control.Count(path=self._path))
         return dict(value)
+
+    def why(self, path: str) -> DeathCertificate | None:
+        """The certificate of the last death at path, or below the supervisor there; None: nobody has died.
+
+        Raises:
+            NotFound: there is no such child, and none of that name is remembered.
+        """
+        value, _ = self._request(control.Why(path=self._joined(path)))
+        return None if value is None else DeathCertificate.from_dict(value)
+
+    def letters(self, path: str = "") -> list[Letter]:
+        """The dead letters of the actor at path, or of all below this supervisor, oldest first."""
+        value, _ = self._request(control.ListLetters(path=self._joined(path)))
+        return msgspec.convert(value, list[Letter])
+
+    def resend(self, letter: int) -> None:
+        """Send a dead letter, by its id, to its actor again: as a tell, since whoever asked has been told.
+
+        Raises:
+            NotFound: there is none of that id, or its large payload was not kept.
+            ActorStopped, MailboxFull: it stays a dead letter.
+        """
+        self._request(control.ResendLetter(id=letter))
+
+    def drop(self, letter: int) -> None:
+        """Forget a dead letter, by its id."""
+        self._request(control.DropLetter(id=letter))
 
     @overload
     def ref(self, path: str) -> Any: ...

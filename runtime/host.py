@@ -7,6 +7,8 @@
 HO-1  An actor with only `def` handlers and hooks is driven by one `send(None)`; any `async def`: by asyncio.
 HO-2  A child that is forked in a handler and would return into the loop ends instead: the mailbox is not its.
 HO-3  Nothing is sent to become ready but one frame on the supervisor's event pipe.
+HO-4  What ends the process is in the last words of the page before it ends: the traceback of an exception, the stacks
+      of all threads at a fatal signal (faulthandler, which needs no GIL), those of the tasks when it is asked to.
 """
 
 import asyncio
@@ -16,8 +18,10 @@ import faulthandler
 import gc
 import inspect
 import os
+import sys
 import traceback
 from collections.abc import Coroutine
+from time import monotonic_ns
 from typing import Any
 
 import msgspec
@@ -25,6 +29,7 @@ import msgspec
 from actors.actor import Actor, Down
 from actors.certificate import DeathCertificate
 from actors.context import Context
+from actors.errors import ActorError
 from actors.interfaces import attach
 from actors.layout import Layout
 from actors.loop import Part, call_hook, part_of, run
@@ -36,7 +41,7 @@ from runtime.endpoint import Endpoint
 from runtime.facade import OwnSupervisor
 from runtime.mailbox import page as pages
 from runtime.mailbox.inbox import AsyncInbox, BlockingInbox, Inbox
-from runtime.mailbox.page import LAST_WORDS_AT, Page
+from runtime.mailbox.page import BEAT_NS, LAST_WORDS_SIZE, LISTENS, TASKS_SIGNAL, Page
 from runtime.mailbox.patience import Board, Patience
 from runtime.mailbox.replies import Replies
 from runtime.memory.lock import Holder
@@ -47,8 +52,10 @@ from runtime.process import prctl
 from runtime.process.order import Launch, Ready, ready_line
 from runtime.process.zygote import constructor_part
 from runtime.regions import Regions
+from runtime.stderr import KeptStderr
+from runtime.trace import formatted, tasks_of
 from runtime.wire.codec import Codec
-from runtime.wire.control import GrowSnapshots, Watch
+from runtime.wire.control import GrowSnapshots, KeepLetter, Watch
 from runtime.wire.line import Lines
 from runtime.wire.parts import whole
 from runtime.wire.placeholder import RefTo, RegionTo
@@ -127,8 +134,10 @@ def play(launch: Launch, page_fd: int, payload_fd: int, board_fd: int, snapshots
         os.setpgid(0, 0)
     prctl.set_name(launch.path.rpartition(".")[2])
     page = Page(page_fd)
-    faulthandler.enable(file=_last_words_file(page_fd), all_threads=True)
+    last_words = _last_words_file(page_fd, page.last_words_at)
+    faulthandler.enable(file=last_words, all_threads=True)
     host = Host(launch, page, Board(board_fd, launch.seat, launch.pollers))
+    sys.stderr = KeptStderr(sys.stderr, page.log)
     attach(host)
     try:
         actor_class, args, kwargs = host.endpoint.codec.decode_constructor(constructor_part(payload_fd))
@@ -138,12 +147,12 @@ def play(launch: Launch, page_fd: int, payload_fd: int, board_fd: int, snapshots
         entries = list(messages_of(actor_class).values())
         page.publish(entries)
         life = _Life(host, launch, page, actor_class, entries, snapshots_fd)
-        _drive(life, args, kwargs, is_async=_is_async(actor_class))
-    except Exception:  # whatever the user's code raised is the death certificate's
-        page.say(traceback.format_exc())
+        _drive(life, args, kwargs, last_words if _is_async(actor_class) else None)
+    except Exception as error:  # whatever the user's code raised is the death certificate's
+        page.say(formatted(error))
         return 1
-    except (SystemExit, KeyboardInterrupt):
-        page.say(traceback.format_exc())
+    except (SystemExit, KeyboardInterrupt) as error:
+        page.say(formatted(error))
         raise
     finally:
         _run_exit_functions()
@@ -160,8 +169,10 @@ def warm_up() -> None:
         codec.decode_call(*codec.encode_call("rehearse", (1,), {}, ()))
         codec.decode_value(*codec.encode_value([Actor], "rehearse"))
         Endpoint("", "", Lines("", ""), Board(None, 0, 0), own="", fifo_bytes=_REPLY_FIFO_BYTES).close()
-        faulthandler.enable(file=_last_words_file(fd), all_threads=True)
+        last_words = _last_words_file(fd, rehearsal.last_words_at)
+        faulthandler.enable(file=last_words, all_threads=True)
         faulthandler.disable()
+        os.close(last_words)
         rehearsal.close()
     finally:
         os.close(fd)
@@ -231,7 +242,7 @@ class _Life:
         """The mailbox's receiving end, with what an earlier incarnation left."""
         endpoint = self.host.endpoint
         arena, words = endpoint.arena, self.page.words
-        replies = Replies(f"{self.launch.directory}/replies", words, endpoint.codec, arena.put, arena.free)
+        replies = Replies(f"{self.launch.directory}/replies", words, endpoint.codec, arena.put_answer, arena.free)
         inbox = kind(
             self.page,
             f"{self.launch.directory}/{self.launch.mailbox}",
@@ -242,6 +253,7 @@ class _Life:
             self._redelivered,
             **more,
         )
+        inbox.give_up_by(self._unread)
         os.register_at_fork(after_in_child=inbox.disown)  # HO-2
         crash.arm(inbox, self.host, self.launch.incarnation)
         return inbox
@@ -261,17 +273,41 @@ class _Life:
             part.asynchronous.add(DOWN)
         return part
 
+    def _unread(self, raw: bytes, why: str) -> None:
+        with contextlib.suppress(ActorError):  # the supervisor is going: nobody would read the letter
+            self.host.endpoint.lines.request(KeepLetter(path=self.launch.path, frame=raw, why=why[:300]))
+
     def _redelivered(self, value: bool) -> None:  # a callback's value
         self.context.redelivered = value
 
 
-def _drive(life: _Life, args: tuple[Any, ...], kwargs: dict[str, Any], *, is_async: bool) -> None:
-    """Run the life to its end (HO-1)."""
-    if is_async:
+def _drive(life: _Life, args: tuple[Any, ...], kwargs: dict[str, Any], last_words: int | None) -> None:
+    """Run the life to its end (HO-1); last_words: of an actor that runs on asyncio, its descriptor of them."""
+    if last_words is not None:
         with asyncio.Runner(loop_factory=lambda: polite_loop(life.host.board)) as runner:
-            runner.run(life.play(life.inbox(AsyncInbox), args, kwargs))
+            _be_watched(runner.get_loop(), life.page, life.launch.heartbeat, last_words)
+            try:
+                runner.run(life.play(life.inbox(AsyncInbox), args, kwargs))
+            finally:
+                life.page.words[LISTENS] = life.page.words[BEAT_NS] = 0
     else:
         _run_blocking(life.play(life.inbox(BlockingInbox, patience=Patience(life.host.board)), args, kwargs))
+
+
+def _be_watched(loop: asyncio.AbstractEventLoop, page: Page, heartbeat: float, last_words: int) -> None:
+    """Answer when the stacks of the tasks are asked for (HO-4); with a heartbeat (seconds, 0: none) beat."""
+
+    def write_tasks() -> None:
+        os.write(last_words, tasks_of(loop).encode(errors="replace")[: LAST_WORDS_SIZE // 2])
+
+    def beat() -> None:
+        page.words[BEAT_NS] = monotonic_ns()
+        loop.call_later(heartbeat / 3, beat)
+
+    loop.add_signal_handler(TASKS_SIGNAL, write_tasks)
+    page.words[LISTENS] = 1
+    if heartbeat:
+        beat()
 
 
 def _run_blocking(coroutine: Coroutine[Any, Any, None]) -> None:
@@ -301,10 +337,10 @@ def _resolved(value: Any, host: Host) -> Any:
     return value
 
 
-def _last_words_file(page_fd: int) -> int:
-    """A descriptor of the page that writes at the last words; the page cannot grow, so a long stack is cut."""
+def _last_words_file(page_fd: int, at: int) -> int:
+    """A descriptor of the page that writes at the last words; they end the page, so a long stack is cut (PG-3)."""
     fd = os.open(f"/proc/self/fd/{page_fd}", os.O_RDWR | os.O_CLOEXEC)
-    os.lseek(fd, LAST_WORDS_AT, os.SEEK_SET)
+    os.lseek(fd, at, os.SEEK_SET)
     return fd
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from actors.actor import Actor
-from actors.child import Backoff, Child, Mailbox, Tree, checked, checked_name
+from actors.child import Backoff, Child, Limits, Mailbox, Tree, checked, checked_name
 from actors.errors import BadSpec
 from runtime.memory.seal import sealed
 from runtime.memory.snapshots import has_snapshots
@@ -38,6 +38,9 @@ class Program:
         crash_on_raise: None: as the class says.
         drain: what an ordered stop does with the queue.
         understudies: processes kept waiting.
+        watchdog: seconds a message may be in hand; None: for ever.
+        heartbeat: seconds its event loop may not run; None: for ever.
+        limits: what recycles it; None: nothing.
         pool: it is one of several behind one reference.
         has_snapshots: its state is committed after each message.
         digest: of all that it runs, class, constructor call and options: equal ones run the same. b"" equals none.
@@ -50,6 +53,9 @@ class Program:
     crash_on_raise: bool | None
     drain: str
     understudies: int
+    watchdog: float | None = None
+    heartbeat: float | None = None
+    limits: Limits | None = None
     pool: bool = False
     has_snapshots: bool = False
     digest: bytes = b""
@@ -131,6 +137,9 @@ class Packer:
             significant=options.significant,
             drain=options.drain,
             understudies=options.understudies,
+            watchdog=options.watchdog,
+            heartbeat=options.heartbeat,
+            limits=options.limits,
             has_snapshots=has_snapshots(actor),
         )
 
@@ -202,6 +211,9 @@ def _program(plan: Worker, fds: list[int]) -> Program:
         plan.crash_on_raise,
         plan.drain,
         plan.understudies,
+        plan.watchdog,
+        plan.heartbeat,
+        plan.limits,
         pool,
         plan.has_snapshots,
         digest=_digest(plan),
@@ -210,5 +222,6 @@ def _program(plan: Worker, fds: list[int]) -> Program:
 
 def _digest(plan: Worker) -> bytes:
     """Of the payload and of every option that makes a program; where the payload stands among others is none."""
-    program = (plan.digest, plan.mailbox, plan.crash_on_raise, plan.drain, plan.understudies)
+    watched = (plan.watchdog, plan.heartbeat, plan.limits)
+    program = (plan.digest, plan.mailbox, plan.crash_on_raise, plan.drain, plan.understudies, *watched)
     return hashlib.blake2b(encode(program), digest_size=16).digest()

@@ -29,6 +29,7 @@ class Reporter:
         level = logging.getLevelName(os.environ.get("UNDERSTUDY_LOG_LEVEL", "warning").upper())
         self._log = line_logger(level if isinstance(level, int) else logging.WARNING)
         self._dead_letters: dict[str, int] = {}
+        self._lost_letters: dict[str, int] = {}
 
     def report(self, report: Report) -> None:
         """What the decisions tell."""
@@ -49,13 +50,25 @@ class Reporter:
 
     def died(self, certificate: DeathCertificate) -> None:
         """A process died that was not asked to."""
-        self._log.warning("actor died", actor=certificate.actor, summary=certificate.summary())
+        fields = {"traceback": certificate.traceback, "native_stack": certificate.native_stack}
+        told = {name: text for name, text in fields.items() if text}  # its own log lines have been printed already
+        self._log.warning("actor died", actor=certificate.actor, summary=certificate.summary(), **told)
+
+    def recycled(self, path: str, why: str) -> None:
+        """An actor has used up one of its limits, and is restarted in order."""
+        self._log.info("recycled", actor=path, reason=why)
 
     def dead_letter(self, path: str) -> None:
         """A message that nobody will handle."""
         count = self._dead_letters[path] = self._dead_letters.get(path, 0) + 1
         if count & (count - 1) == 0:  # 1, 2, 4, 8, …: a flood is a few lines
             self._log.warning("dead letters", actor=path, count=count)
+
+    def letter_lost(self, path: str) -> None:
+        """A dead letter that was dropped for want of room."""
+        count = self._lost_letters[path] = self._lost_letters.get(path, 0) + 1
+        if count & (count - 1) == 0:
+            self._log.warning("dead letters dropped: there are too many", actor=path, count=count)
 
     def mailbox_is_small(self, path: str, granted: int, wanted: int) -> None:
         """The kernel gave less than was asked for."""

@@ -23,7 +23,9 @@ from actors.errors import ActorError
 from runtime import directory
 from runtime.callers import Callers
 from runtime.changeover import Changeover
+from runtime.deaths import Deaths
 from runtime.desk import Desk
+from runtime.letters import Letters
 from runtime.process import exit as process_exit
 from runtime.process.zygote import ActorMain
 from runtime.reporter import Reporter
@@ -34,7 +36,7 @@ from runtime.supervision.tree import Tree, find, new_tree
 from runtime.troupe import Troupe
 from runtime.vault import Vault
 from runtime.watches import Watches
-from runtime.wire.control import Change, Ending
+from runtime.wire.control import Change, Ending, Letter
 
 Answered = Callable[[action.Result], None]
 Reloaded = Callable[[list[Change] | ActorError], None]
@@ -50,13 +52,16 @@ class Supervisor:
         self.tree: Tree = new_tree(EMPTY)
         self.reporter = Reporter()
         self.vault = Vault()
-        self.callers = Callers(root, self.vault.end_payload)
+        self.deaths = Deaths()
+        self.letters = Letters(self.vault, self._dead_letter, self.reporter.letter_lost)
+        self.callers = Callers(root, self.vault)
         self.troupe = Troupe(
             root,
             system,
             callers=self.callers,
             vault=self.vault,
             reporter=self.reporter,
+            letters=self.letters,
             main=main,
             happened=self.happened,
             died=self._died,
@@ -194,7 +199,8 @@ class Supervisor:
             case action.AskToStop():
                 self.troupe.ask_to_stop(one, is_final=self._is_final(one.path))
             case action.Kill():
-                self.troupe.kill(one)
+                child = find(self.tree, one.path)
+                self.troupe.kill(one, is_late=child is not None and child.is_late)
             case action.SetTimer(timer, at):
                 self._timers[timer] = self._loop.call_at(at, self._due, timer)
             case action.CancelTimer(timer):
@@ -230,8 +236,12 @@ class Supervisor:
         return True
 
     def _died(self, certificate: DeathCertificate) -> None:
+        self.deaths.add(certificate)
         self.reporter.died(certificate)
         self.watches.died(certificate)
+
+    def _dead_letter(self, letter: Letter) -> None:
+        self.reporter.dead_letter(letter.actor)
 
 
 def _nobody(_result: action.Result) -> None:
@@ -243,4 +253,6 @@ def main(root: str, system: str, actor_main: ActorMain, warden: int, ready: Call
     with contextlib.suppress(ValueError, OSError):  # a lower hard limit is what there is
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    # whoever is aborted for its stacks leaves no core behind; an actor may raise its own limit again
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     return asyncio.run(Supervisor(root, system, actor_main).run(warden, ready))

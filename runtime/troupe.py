@@ -14,10 +14,13 @@ import os
 import select
 import signal
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from time import monotonic_ns
 
 from actors.certificate import DeathCertificate
 from runtime.callers import Callers
+from runtime.letters import Letters
+from runtime.limits import Recycler
 from runtime.mailbox import page
 from runtime.mailbox.box import Box, directory_of
 from runtime.mailbox.patience import BOARD_BYTES, pollers
@@ -25,6 +28,7 @@ from runtime.memory.seal import allocated
 from runtime.plan import Program
 from runtime.process import exit as process_exit
 from runtime.process.launch import Launcher
+from runtime.process.oom import OomCounter
 from runtime.process.order import Launch as Order
 from runtime.process.order import Setup, decode_ready
 from runtime.process.zygote import ActorMain
@@ -34,8 +38,9 @@ from runtime.supervision.action import AskToStop, Kill, Launch
 from runtime.supervision.spec import SupervisorSpec
 from runtime.supervision.tree import Child
 from runtime.vault import Vault
+from runtime.watchdog import START_TIMEOUT, Watchdog
 from runtime.wire.frame import Header
-from runtime.worker import Worker, certify, not_launched
+from runtime.worker import Worker, certify, message_name, not_launched
 
 SWEEP_SECONDS = 0.1
 TERM_GRACE_SECONDS = 0.1  # between SIGTERM and SIGKILL, after the child's own `shutdown`
@@ -55,6 +60,7 @@ class Troupe:
         callers: Callers,
         vault: Vault,
         reporter: Reporter,
+        letters: Letters,
         main: ActorMain,
         happened: Callable[[event.Event], None],
         died: Died,
@@ -64,6 +70,10 @@ class Troupe:
         self._callers = callers
         self._vault = vault
         self._reporter = reporter
+        self._letters = letters
+        self._watchdog = Watchdog()
+        self._recycler = Recycler(lambda: self, reporter.recycled)
+        self._oom = OomCounter()
         self._happened = happened
         self._died = died
         self._workers: dict[str, Worker] = {}
@@ -127,6 +137,7 @@ class Troupe:
         self._forgotten.discard(launch.path)
         worker.program = program
         worker.incarnation = launch.incarnation
+        worker.shutdown = launch.spec.shutdown
         try:
             box = self.open_box(worker)
         except OSError as exc:
@@ -135,6 +146,7 @@ class Troupe:
         box.set_life(page.RESTARTING if launch.incarnation > 1 else page.STARTING)
         box.set_control(page.RUN)
         box.page.forget_last_words()
+        box.words[page.LISTENS] = box.words[page.BEAT_NS] = 0
         # a temporary child that is reloaded is a new one to the decisions, with the mailbox of the old one
         box.words[page.INCARNATION] = max(launch.incarnation, box.words[page.INCARNATION] + 1)
         self._launcher.keep_spares(1 + sum(each.program.understudies for each in self._workers.values()))
@@ -184,8 +196,11 @@ class Troupe:
         finish = is_final and worker.program.drain == "finish" and ask.path not in self._held
         worker.box.set_control(page.STOP_FINISH if finish else page.STOP_DISCARD)
 
-    def kill(self, kill: Kill) -> None:
-        """End a process: one that was asked by SIGTERM and, a moment later, SIGKILL; any other by SIGKILL at once."""
+    def kill(self, kill: Kill, *, is_late: bool) -> None:
+        """End a process: one that was asked by SIGTERM and, a moment later, SIGKILL; any other by SIGKILL at once.
+
+        One whose start took too long first writes down where it hangs.
+        """
         worker = self._current(kill.path, kill.incarnation)
         if worker is None:
             return
@@ -196,8 +211,9 @@ class Troupe:
             worker.send_signal(signal.SIGCONT)
             worker.send_signal(signal.SIGTERM)
             self._loop.call_later(TERM_GRACE_SECONDS, self._kill_hard, worker, kill.incarnation)
+        elif is_late:
+            self._watchdog.condemn(worker, START_TIMEOUT)
         else:
-            worker.is_late = not worker.is_ready
             worker.send_signal(signal.SIGKILL)
 
     def close(self, path: str) -> None:
@@ -210,7 +226,7 @@ class Troupe:
             return
         box, worker.box = worker.box, None
         self._count_peers(worker)
-        box.close(lambda header, started: self._left_over(worker, header, started=started))
+        box.close(partial(self._left_over, worker, box.message_names()))
 
     def forget(self, path: str) -> None:
         """Its specification is gone. Of one that is held it may come back at once."""
@@ -264,7 +280,8 @@ class Troupe:
             select.select([], [], [], 0.001)
         for worker in [self._by_token[token] for token in tokens]:
             if worker.box is not None:
-                self._bury(worker.box, not_launched(worker, "its zygote died before it could say what it had started"))
+                certificate = not_launched(worker, "its zygote died before it could say what it had started")
+                self._bury(worker, worker.box, certificate)
 
     def threads_at_import(self, token: int, module: str) -> None:
         """See `launch.Outcome`."""
@@ -290,6 +307,8 @@ class Troupe:
             elif worker is not None and worker.box is not None:
                 worker.is_ready = True
                 worker.box.set_life(page.READY)
+                self._watchdog.watch(worker)
+                self._recycler.watch(worker)
                 self._happened(event.Started(ready.path, ready.incarnation))
 
     def _on_exit(self, worker: Worker) -> None:
@@ -301,19 +320,20 @@ class Troupe:
         process_exit.kill_group(worker.pid)
         self._sweep_soon()
         self.leave_seat(worker.seat)
-        certificate = certify(worker, ended, monotonic_ns())
+        is_oom = ended.signal == "SIGKILL" and not worker.cause and self._oom.has_grown()
+        certificate = certify(worker, ended, monotonic_ns(), oom=is_oom)
         kind = _kind(worker, ended)
         worker.certificate = certificate
         if worker.box is not None:
             worker.box.set_life(page.RESTARTING)
-            kept = self._bury(worker.box, certificate)  # TR-2
-            self._vault.receiver_gone(worker.pid, kept)
+            kept = self._bury(worker, worker.box, certificate)  # TR-2
+            self._vault.receiver_gone(worker.pid, kept | self._letters.bodies())
         is_ignored = worker.is_ignored and kind == "normal"
         worker.gone()
         if is_ignored:
             self._happened(event.Ignored(worker.path, worker.incarnation))
             return
-        if kind not in ("normal", "shutdown"):
+        if kind not in ("normal", "shutdown", "recycled"):
             self._loop.call_soon(self._died, certificate)  # the restart first
         self._happened(event.Exited(worker.path, worker.incarnation, event.Reason(kind, certificate)))
 
@@ -358,6 +378,7 @@ class Troupe:
             events=self._events_write,
             seat=worker.seat,
             pollers=self._pollers,
+            heartbeat=program.heartbeat or 0.0,
         )
 
     def _current(self, path: str, incarnation: int) -> Worker | None:
@@ -376,23 +397,26 @@ class Troupe:
         self._died(certificate)
         self._happened(event.StartFailed(worker.path, worker.incarnation, event.Reason("crash", certificate)))
 
-    def _bury(self, box: Box, certificate: DeathCertificate) -> set[int]:
-        return box.bury(lambda header, _: self._died_with(header, certificate), self._callers.send)
+    def _bury(self, worker: Worker, box: Box, certificate: DeathCertificate) -> set[int]:
+        return box.bury(partial(self._died_with, worker, certificate), self._callers.send)
 
-    def _died_with(self, header: Header, certificate: DeathCertificate) -> None:
+    def _died_with(self, worker: Worker, certificate: DeathCertificate, header: Header, raw: bytes, _: bool) -> None:
+        """A message that was in hand at a death, and may not be run again: its asker is told; it is a dead letter."""
         if header.is_ask:
             self._callers.tell_death(header, certificate, "started")
-        self._vault.end_payload(header.body)
+        name = message_name(worker.box, header.index) if worker.box is not None else ""
+        why = f"its actor died of it (attempt {header.state}): {certificate.reason}"
+        self._letters.keep(worker.path, header, raw, why=why, message=name, now_ns=monotonic_ns())
 
-    def _left_over(self, worker: Worker, header: Header, *, started: bool) -> None:
-        """A message of a mailbox that is closed: its asker is told, and it is counted and logged."""
+    def _left_over(self, worker: Worker, names: list[str], header: Header, raw: bytes, started: bool) -> None:
+        """A message of a mailbox that is closed: its asker is told; it is a dead letter."""
         if header.is_ask and started and worker.certificate is not None:
             self._callers.tell_death(header, worker.certificate, "started")
         elif header.is_ask:
             self._callers.tell_stopped(header, "stopped for good")
-        else:
-            self._reporter.dead_letter(worker.path)
-        self._vault.end_payload(header.body)
+        name = names[header.index - 1] if 0 < header.index <= len(names) else ""
+        why = "its actor stopped for good" + (" while it was in hand" if started else "")
+        self._letters.keep(worker.path, header, raw, why=why, message=name, now_ns=monotonic_ns())
 
     def _sweep_soon(self) -> None:
         if self._sweep is None:
@@ -424,9 +448,14 @@ def _program(payload: object) -> Program:
 
 
 def _kind(worker: Worker, ended: process_exit.Exit) -> str:
-    """OTP's word for an end: asked to stop and clean is "shutdown", clean is "normal", the rest is not."""
+    """OTP's word for an end: asked to stop and clean is "shutdown", clean is "normal", the rest is not.
+
+    "recycled" is ours: it has used up a limit, and ended in order to be started again.
+    """
     if ended.signal:
         return "killed"
     if ended.code:
         return "crash"
-    return "shutdown" if worker.is_asked else "normal"
+    if worker.is_asked:
+        return "shutdown"
+    return "recycled" if worker.is_recycled else "normal"

@@ -15,7 +15,7 @@ from actors.region import Writers
 from actors.shape import shape_from
 from runtime.memory.region import create
 from runtime.memory.seal import allocated
-from runtime.memory.slab import FILLING, FREE, HELD, set_free, state_of
+from runtime.memory.slab import FILLING, FREE, HELD, is_for, is_of, parted, set_free, state_of
 
 
 def machine_memory() -> int:
@@ -74,10 +74,17 @@ class Vault:
         held = self._slabs.get(number)
         return None if held is None else held.fd
 
-    def end_payload(self, number: int) -> None:
-        """The message of that slab is ended: the slab is free. 0 and what is gone are no error."""
+    def size_of(self, body: int) -> int:
+        """Bytes of the slab that a message's body is in; 0 of none, what is gone, and what is another's by now."""
+        number, generation = parted(body)
         held = self._slabs.get(number)
-        if held is not None:
+        return held.nbytes if held is not None and is_of(held.fd, generation) else 0
+
+    def end_payload(self, body: int) -> None:
+        """The message of that body is ended: its slab is free. 0, what is gone, and what is another's are no error."""
+        number, generation = parted(body)
+        held = self._slabs.get(number)
+        if held is not None and is_of(held.fd, generation):
             set_free(held.fd)
             if not held.owner:
                 self._drop(number)
@@ -95,10 +102,18 @@ class Vault:
                 held.owner = 0
         self._reclaim()
 
+    def caller_gone(self, address: int) -> None:
+        """An asker is gone: answers it has not taken are nobody's."""
+        for held in self._slabs.values():
+            if is_for(held.fd, address):
+                set_free(held.fd)
+        self._reclaim()
+
     def receiver_gone(self, pid: int, kept: set[int]) -> None:
         """A receiver died: what it held is free, but for messages that will be run again."""
+        numbers = {parted(body)[0] for body in kept}
         for number, held in self._slabs.items():
-            if number not in kept and state_of(held.fd) == (HELD, pid):
+            if number not in numbers and state_of(held.fd) == (HELD, pid):
                 set_free(held.fd)
         self._reclaim()
 

@@ -5,10 +5,12 @@ import signal
 from dataclasses import dataclass
 
 from actors.certificate import DeathCertificate, MessageInHand
+from actors.child import Shutdown
 from runtime.mailbox import page
 from runtime.mailbox.box import Box
 from runtime.plan import Program
 from runtime.process import exit as process_exit
+from runtime.trace import shortened
 
 
 @dataclass(slots=True)
@@ -27,7 +29,9 @@ class Worker:
         is_ignored: it said that it need not run.
         is_asked: it was asked to stop.
         is_doomed: it is to be killed as soon as its pid is known.
-        is_late: it was killed because it was not ready in time.
+        is_recycled: it was asked to end because it has used up a limit.
+        cause: what it is killed for, as the certificate says it; "" when it is not.
+        shutdown: of its specification.
         certificate: of its last death.
     """
 
@@ -43,7 +47,9 @@ class Worker:
     is_ignored: bool = False
     is_asked: bool = False
     is_doomed: bool = False
-    is_late: bool = False
+    is_recycled: bool = False
+    cause: str = ""
+    shutdown: Shutdown = 5.0
     certificate: DeathCertificate | None = None
 
     def send_signal(self, number: int) -> None:
@@ -60,27 +66,37 @@ class Worker:
             os.close(self.pidfd)
         self.pidfd = -1
         self.pid = 0
-        self.is_ready = self.is_ignored = self.is_asked = self.is_doomed = self.is_late = False
+        self.is_ready = self.is_ignored = self.is_asked = self.is_doomed = self.is_recycled = False
+        self.cause = ""
 
 
-def certify(worker: Worker, ended: process_exit.Exit, now_ns: int) -> DeathCertificate:
-    """The death certificate of a worker's process, read off its page."""
+def certify(worker: Worker, ended: process_exit.Exit, now_ns: int, *, oom: bool = False) -> DeathCertificate:
+    """The death certificate of a worker's process, read off its page.
+
+    Args:
+        worker: whose process has ended.
+        ended: how.
+        now_ns: monotonic time.
+        oom: the kernel's out-of-memory killer was at work meanwhile.
+    """
     phase = "run" if worker.is_ready else "start"
     if worker.is_asked:
         phase = "stop"
     words = worker.box.page.last_words() if worker.box is not None else ""
-    cause = "signal" if ended.signal else ("exception" if words else "exit")
-    is_native = bool(ended.signal)
+    # a traceback comes with its length, what faulthandler wrote without
+    is_native = worker.box is not None and not worker.box.words[page.LAST_WORDS]
+    cause = "signal" if ended.signal else ("exception" if words and not is_native else "exit")
     return DeathCertificate(
         actor=worker.path,
         incarnation=worker.incarnation,
         pid=worker.pid,
         phase=phase,
-        cause="start timeout" if worker.is_late and ended.signal else cause,
+        cause=worker.cause if ended.signal and worker.cause else cause,
         exit_code=ended.code,
         signal=ended.signal,
         traceback="" if is_native else words,
-        native_stack=words if is_native else "",
+        native_stack=shortened(words) if is_native else "",
+        oom=oom,
         in_hand=_in_hand(worker, now_ns),
         log_lines=worker.box.page.log_lines() if worker.box is not None else (),
         restarts=worker.incarnation - 1,
@@ -106,5 +122,5 @@ def _in_hand(worker: Worker, now_ns: int) -> MessageInHand | None:
 
 def message_name(box: Box, index: int) -> str:
     """Name of a message by its index + 1 in the actor's table; "" when it is not known yet."""
-    names = list(box.page.table())
+    names = box.message_names()
     return names[index - 1] if 0 < index <= len(names) else ""

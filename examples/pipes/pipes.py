@@ -2,8 +2,8 @@
 
     reader ──lines──▶ counter, counter, counter ──counts──▶ this thread
 
-Each arrow is a `Line`: an actor in a process of its own, whose mailbox is a pipe. Each thread has a pipe of its own too,
-by which its answers come. No thread shares a variable, a lock or a queue with another.
+Each arrow is a `Line`: an actor in a process of its own, whose mailbox is a pipe. Each thread has a pipe of its own,
+too, by which its answers come. No thread shares a variable, a lock or a queue with another.
 """
 
 import sys

@@ -25,6 +25,7 @@ _COMMANDS = {
     "tree": "runtime.cli.view:tree",
     "ask": "runtime.cli.talk:ask",
     "tell": "runtime.cli.talk:tell",
+    "letters": "runtime.cli.letters:letters",
     "restart": "runtime.cli.control:restart",
     "reload": "runtime.cli.reload:reload",
     "stop": "runtime.cli.control:stop",

@@ -11,9 +11,10 @@ from typing import Any, Protocol
 
 import click
 
+from actors.certificate import DeathCertificate
 from actors.child import Tree
 from runtime.cli.outcome import ABSENT
-from runtime.wire.control import Change, ChildStatus, Ending
+from runtime.wire.control import Change, ChildStatus, Ending, Letter
 
 
 class System(Protocol):
@@ -46,6 +47,22 @@ class System(Protocol):
 
     def status(self) -> Sequence[ChildStatus]:
         """Everything in it, depth first."""
+        ...
+
+    def why(self, path: str) -> DeathCertificate | None:
+        """The last death of an actor, or below a supervisor."""
+        ...
+
+    def letters(self, path: str = "") -> Sequence[Letter]:
+        """The dead letters of an actor, or below a supervisor, oldest first."""
+        ...
+
+    def resend(self, letter: int) -> None:
+        """Send a dead letter to its actor again."""
+        ...
+
+    def drop(self, letter: int) -> None:
+        """Forget a dead letter."""
         ...
 
     def wait(self, timeout: float | None = None) -> Ending | None:

@@ -13,9 +13,13 @@ _json = click.option("--json", "as_json", is_flag=True, help="As JSON: a list, d
 @click.command()
 @click.argument("system", required=False)
 @_json
+@click.option("--why", metavar="NAME", help="Instead: why that actor, or one below that supervisor, last died.")
 @click.pass_obj
-def ps(doors: Doors, system: str | None, *, as_json: bool) -> None:
+def ps(doors: Doors, system: str | None, why: str | None, *, as_json: bool) -> None:
     """List the actors of a running system (default: the only one that runs)."""
+    if why is not None:
+        _tell_why(doors, system, why, as_json=as_json)
+        return
     with attached(doors, system) as running:
         statuses = running.status()
     if as_json:
@@ -37,3 +41,12 @@ def tree(doors: Doors, system: str | None, *, as_json: bool) -> None:
         click.echo(json.dumps([plain(status) for status in statuses]))
     else:
         console().print(tree_of(name, statuses))
+
+
+def _tell_why(doors: Doors, system: str | None, name: str, *, as_json: bool) -> None:
+    with attached(doors, system) as running:
+        certificate = running.why(name)
+    if as_json:
+        click.echo(json.dumps(None if certificate is None else certificate.to_dict(), ensure_ascii=False))
+    else:
+        click.echo(f"{name} has not died" if certificate is None else certificate.report())

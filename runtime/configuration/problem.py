@@ -20,6 +20,7 @@ from runtime.configuration.shape import (
     SUPERVISOR,
     BackoffTable,
     FileTable,
+    LimitsTable,
     MailboxTable,
     RegionTable,
     SupervisorTable,
@@ -33,9 +34,15 @@ _KINDS: Mapping[type[BaseModel], str] = {
     WorkerTable: "an actor",
     MailboxTable: "a mailbox",
     BackoffTable: "a backoff",
+    LimitsTable: "limits",
     RegionTable: "a region",
 }
-_INNER: Mapping[str, type[BaseModel]] = {"template": WorkerTable, "mailbox": MailboxTable, "backoff": BackoffTable}
+_INNER: Mapping[str, type[BaseModel]] = {
+    "template": WorkerTable,
+    "mailbox": MailboxTable,
+    "backoff": BackoffTable,
+    "limits": LimitsTable,
+}
 _TYPES: Mapping[str, str] = {
     "string_type": "a string",
     "int_type": "a whole number",

@@ -34,6 +34,7 @@ from actors.child import (
     Backoff,
     ChildOptions,
     Drain,
+    Limits,
     Mailbox,
     RestartType,
     Tree,
@@ -53,9 +54,12 @@ from runtime.configuration.quantity import (
 _OPTIONS = ChildOptions()
 _TREE = Tree()
 _BACKOFF = Backoff()
+_LIMITS = Limits()
 _CLASS_PATH = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 
 ACTOR, SUPERVISOR = "actor", "supervisor"
+_BASICS = ("restart", "shutdown", "ready", "mailbox", "replicas", "drain", "understudies")
+_CHECKED = (*_BASICS, "watchdog", "heartbeat", "limits")
 
 
 def json_schema() -> JsonSchemaValue:
@@ -149,6 +153,24 @@ class MailboxTable(_Table):
         return Mailbox(self.size, self.when_full)
 
 
+class LimitsTable(_Table):
+    """When an actor is restarted in order, between two messages. What is left out is no limit."""
+
+    max_rss: Size | None = Field(default=None, description="Resident memory, what it shares with others included.")
+    max_messages: int | None = Field(default=None, description="Messages handled and failed, 1 or more.")
+    max_age: Duration | None = Field(default=None, description="Time since it was ready.")
+    jitter: float = Field(
+        default=_LIMITS.jitter,
+        ge=0,
+        le=1,
+        description="Each limit is lowered by a random part of this, drawn for each process.",
+    )
+
+    def to_limits(self) -> Limits:
+        """The same as `actors.child` has it."""
+        return Limits(self.max_rss, self.max_messages, self.max_age, self.jitter)
+
+
 class BackoffTable(_Table):
     """The delay before a restart: none for the first in a window, then `first`, doubling up to `most`."""
 
@@ -201,12 +223,29 @@ class WorkerTable(_Table):
     understudies: int = Field(
         default=_OPTIONS.understudies, description="So many imported processes kept waiting in the wings, 0 to 64."
     )
+    watchdog: Duration | None = Field(
+        default=None,
+        description="How long a message may be in hand before its actor is dumped and killed. Default: for ever.",
+    )
+    heartbeat: Duration | None = Field(
+        default=None,
+        description="How long the event loop of an async actor may be blocked before the same. Default: for ever.",
+    )
+    limits: LimitsTable | None = Field(
+        default=None, description="Restarts it in order, between two messages, when it has used them up."
+    )
 
-    @field_validator("restart", "shutdown", "ready", "mailbox", "replicas", "drain", "understudies")
+    @field_validator(*_CHECKED)
     @classmethod
     def _possible(cls, value: object, info: ValidationInfo) -> object:
         """What `actors.child` finds possible, asked key by key, so that all that is not is found at once."""
-        option = value.to_mailbox() if isinstance(value, MailboxTable) else value
+        match value:
+            case MailboxTable():
+                option: object = value.to_mailbox()
+            case LimitsTable():
+                option = value.to_limits()
+            case _:
+                option = value
         checked(ChildOptions(**{str(info.field_name): option}), "")  # type: ignore[arg-type]  # what checked is for
         return value
 
@@ -222,6 +261,9 @@ class WorkerTable(_Table):
             significant=self.significant,
             drain=self.drain,
             understudies=self.understudies,
+            watchdog=self.watchdog,
+            heartbeat=self.heartbeat,
+            limits=None if self.limits is None else self.limits.to_limits(),
         )
 
 

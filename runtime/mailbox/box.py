@@ -17,13 +17,13 @@ from runtime.mailbox import fifo, page
 from runtime.mailbox.journal import is_started, mark_done, mark_ended, unfinished
 from runtime.mailbox.page import Page
 from runtime.memory import snapshots
-from runtime.wire.frame import LARGE, Header, tell, walk
+from runtime.wire.frame import FLAGS_AT, LARGE, NOTICE, Header, tell, walk
 
 _WAKE_UP = tell(0, b"")
 URGENT_BYTES = 4096
 
-Ended = Callable[[Header, bool], None]
-"""Called for each message that ends here: its header, and whether its handler had begun."""
+Ended = Callable[[Header, bytes, bool], None]
+"""Called for each message that ends here: its header, its frame, and whether its handler had begun."""
 
 
 class Box:
@@ -71,12 +71,30 @@ class Box:
 
     def deliver(self, raw: bytes) -> bool:
         """Write a frame of the supervisor's own to the second lane; False when there is no room."""
+        notice = bytearray(raw)
+        notice[FLAGS_AT] |= NOTICE
         try:
-            os.write(self._urgent, raw)
+            os.write(self._urgent, notice)
         except BlockingIOError:
             return False
         self.words[page.ATTENTION] = 1
         return True
+
+    def post(self, raw: bytes) -> bool:
+        """Write a frame to the mailbox, as any sender does; False when there is no room."""
+        try:
+            os.write(self._mailbox, raw)
+        except BlockingIOError:
+            return False
+        return True
+
+    def is_handling(self) -> bool:
+        """A message has begun and not ended, of those that run side by side too."""
+        return any(is_started(header) for area, _, _ in self._lanes() for header in unfinished(area))
+
+    def message_names(self) -> list[str]:
+        """Names of the actor's messages, in the order of its table."""
+        return list(self.page.table())
 
     def queued_bytes(self) -> int:
         """Bytes waiting: in the kernel, and read but not handled."""
@@ -136,7 +154,7 @@ class Box:
                         answered(commit.reply_to, commit.answer)
                     mark_done(area, header)
                 elif is_started(header) and header.state > header.retry:
-                    ended(header, True)
+                    ended(header, frame_at(area, header), True)
                     mark_ended(area, header)
                 else:
                     kept.add(header.body)
@@ -146,15 +164,15 @@ class Box:
     def close(self, ended: Ended) -> None:
         """End the mailbox (BX-3); every message left in it is handed to ended()."""
         self.words[page.LIFE] = page.CLOSED
-        for area in (self.page.urgent_journal, self.page.journal):
+        for area, _, _ in self._lanes():
             for header in unfinished(area):
-                ended(header, is_started(header))
+                ended(header, frame_at(area, header), is_started(header))
                 mark_ended(area, header)
         for fd in (self._urgent, self._mailbox):
             raw = memoryview(fifo.drain(fd))
             for header in walk(raw, 0, len(raw)):
                 if header.is_ask or header.flags & LARGE or header.length > len(_WAKE_UP):
-                    ended(header, False)
+                    ended(header, frame_at(raw, header), False)
         self.discard()
 
     def _lanes(self) -> tuple[tuple[memoryview, int, int], ...]:
@@ -175,6 +193,11 @@ class Box:
         for fd in (self._mailbox, self._urgent, self.page_fd, *self._snapshots):
             os.close(fd)
         self.page.close()
+
+
+def frame_at(area: memoryview, header: Header) -> bytes:
+    """The whole frame, copied."""
+    return bytes(area[header.offset : header.offset + header.length])
 
 
 def directory_of(path: str) -> str:

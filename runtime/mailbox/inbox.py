@@ -100,6 +100,9 @@ class Lane:
 Commit = Callable[[int, int, int, bytes, str], None]
 """Commits the actor's state: the journal's epoch, the frame's place, the answer's address, the answer, the message."""
 
+Unread = Callable[[bytes, str], None]
+"""Given the frame of a message that cannot be decoded, and why."""
+
 Token = tuple[Lane, int, int, int]
 """Which frame is in hand: its lane, its offset in the journal, its ask id (0 for a tell), its reply address."""
 
@@ -138,6 +141,7 @@ class Inbox(ABC):
         self._redelivered = redelivered
         self._was_redelivered = False
         self._commit: Commit | None = None
+        self._unread: Unread | None = None
         self._main = Lane(f"{directory}/mailbox", page.journal, 0, EPOCH)
         self._urgent = Lane(f"{directory}/urgent", page.urgent_journal, URGENT_LANE, URGENT_EPOCH)
         for lane in (self._main, self._urgent):
@@ -161,6 +165,10 @@ class Inbox(ABC):
     def commit_by(self, commit: Commit) -> None:
         """Have the state committed after each message, before its answer is sent (runtime.memory.snapshots)."""
         self._commit = commit
+
+    def give_up_by(self, unread: Unread) -> None:
+        """Have messages that cannot be decoded kept as dead letters."""
+        self._unread = unread
 
     def timer_done(self) -> None:
         """A timer ran: its effect is committed like a message's."""
@@ -273,6 +281,8 @@ class Inbox(ABC):
             row = self._table.get(name, (0, 0))
             ambient.set((deadline_ns, tuple(chain)) if flags & ASK else NOTHING)
         except (ActorError, TypeError) as error:  # Undecodable; its body is gone; a foreign writer's idea of a call
+            if self._unread is not None:
+                self._unread(bytes(view[at : at + length]), str(error))
             self.fail(token, error)
             return None
         view[at + INDEX_AT], view[at + RETRY_AT] = row
@@ -308,7 +318,7 @@ class Inbox(ABC):
     def done(self, token: Token, name: str, value: object) -> None:
         """Answer the message (IN-2); an unencodable reply is answered with the error."""
         lane, at, ask_id, reply_to = token
-        answer = self._replies.frame_of(ask_id, name, value) if ask_id else b""
+        answer = self._replies.frame_of(ask_id, name, value, reply_to) if ask_id else b""
         if self._commit is not None:
             self._commit(self._words[lane.epoch], (at + 1) | lane.mark, reply_to, answer, name)
         if ask_id:
@@ -322,7 +332,7 @@ class Inbox(ABC):
     def fail(self, token: Token, error: Exception) -> bool:
         """Answer the message with its exception; False when nobody waits."""
         lane, at, ask_id, reply_to = token
-        answer = self._replies.frame_of_error(ask_id, error) if ask_id else b""
+        answer = self._replies.frame_of_error(ask_id, error, reply_to) if ask_id else b""
         if self._commit is not None and self._words[IN_HAND]:
             self._commit(self._words[lane.epoch], (at + 1) | lane.mark, reply_to, answer, "")
         if ask_id:

@@ -2,10 +2,10 @@
 
     0        header: 64 words of 8 bytes, see the WORD_… offsets below; the life word is the supervisor's alone
     4096     message table, msgpack: 16 KiB
-    20480    last words: traceback of a crash or a failed start, native stack: 16 KiB
-    36864    log: the last lines the actor logged, a ring of 8 KiB
-    45056    journal of the urgent lane: 4 KiB
-    49152…   journal of the mailbox: the real size of the FIFO
+    20480    log: the last lines the actor logged or wrote to stderr, a ring of 8 KiB
+    28672    journal of the urgent lane: 4 KiB
+    32768…   journal of the mailbox: the real size of the FIFO
+    -32768   last words: traceback of a crash or a failed start, native stack: 32 KiB
 
 Who writes: life, control and incarnation the supervisor; ATTENTION it and whoever sends an urgent message; the rest
 the actor.
@@ -14,11 +14,14 @@ that hangs.
 
 PG-1  Words are stored through `memoryview.cast("Q")`: one aligned 8-byte store. `struct.pack_into` zeroes first.
 PG-2  The memory is allocated at creation (`posix_fallocate`) and sealed against shrinking: no SIGBUS.
+PG-3  Last words come last, and the memory is sealed against growing: a native stack that is too long is cut by the
+      kernel. faulthandler knows no bound, and would write on into the journals.
 """
 
 import contextlib
 import mmap
 import os
+import signal
 
 import msgpack
 
@@ -43,39 +46,44 @@ LAST_WORDS = 14  # bytes of last words
 TABLE = 15  # bytes of the message table
 EPOCH = 16  # fillings of the mailbox's journal, counted for snapshots
 URGENT_EPOCH = 17  # and of the second lane's
+WATCHED = 18  # how many messages of the table have a watchdog of their own
+BEAT_NS = 19  # when the actor's event loop last ran; 0: it does not say
+LISTENS = 20  # nonzero: its event loop answers TASKS_SIGNAL by writing its tasks' stacks to the last words
 PEERS = 24  # of a member of a pool: how many they are; the supervisor's
 
 STARTING, READY, RESTARTING, CLOSED = 1, 2, 3, 4  # life
 RUN, STOP_FINISH, STOP_DISCARD = 0, 1, 2  # control
 URGENT_LANE = 1 << 62
+TASKS_SIGNAL = signal.SIGRTMAX  # whoever needs real-time signals of his own takes the first ones
 
 TABLE_AT = 4096
 TABLE_SIZE = 16384
-LAST_WORDS_AT = TABLE_AT + TABLE_SIZE
-LAST_WORDS_SIZE = 16384
-LOG_RING_AT = LAST_WORDS_AT + LAST_WORDS_SIZE
+LOG_RING_AT = TABLE_AT + TABLE_SIZE
 LOG_RING_SIZE = 8192
 URGENT_JOURNAL_AT = LOG_RING_AT + LOG_RING_SIZE
 URGENT_JOURNAL_SIZE = 4096
 JOURNAL_AT = URGENT_JOURNAL_AT + URGENT_JOURNAL_SIZE
+LAST_WORDS_SIZE = 32768
 
 
 class Page:
     """One mapping of a page. The supervisor, the actor and every sender have one each; `close` unmaps it."""
 
-    __slots__ = ("_map", "view", "words")
+    __slots__ = ("_map", "_owner", "last_words_at", "view", "words")
 
     def __init__(self, fd: int) -> None:
         """Map the memfd; fd stays the caller's to close."""
         self._map = mmap.mmap(fd, os.fstat(fd).st_size)
         self._map.madvise(mmap.MADV_DONTFORK)  # a child forked in a handler must not touch the journal
+        self._owner = os.getpid()
         self.view = memoryview(self._map)
         self.words = self.view[:512].cast("Q")
+        self.last_words_at = len(self.view) - LAST_WORDS_SIZE
 
     @property
     def journal(self) -> memoryview:
         """The mailbox's journal."""
-        return self.view[JOURNAL_AT:]
+        return self.view[JOURNAL_AT : self.last_words_at]
 
     @property
     def urgent_journal(self) -> memoryview:
@@ -95,6 +103,7 @@ class Page:
             raise ValueError(f"message table: expected at most {TABLE_SIZE} bytes, got {len(raw)}")
         self.view[TABLE_AT : TABLE_AT + len(raw)] = raw
         self.words[TABLE] = len(raw)
+        self.words[WATCHED] = sum(entry.options.watchdog is not None for entry in entries)
 
     def table(self) -> dict[str, MessageEntry]:
         """The message table as published; empty before the first start."""
@@ -108,24 +117,28 @@ class Page:
 
     def say(self, last_words: str) -> None:
         """Leave a traceback for the death certificate; its end is kept when it is too long."""
+        if os.getpid() != self._owner:  # forked in a handler: the page is not mapped there
+            return
         raw = last_words.encode(errors="replace")[-LAST_WORDS_SIZE:]
-        self.view[LAST_WORDS_AT : LAST_WORDS_AT + len(raw)] = raw
+        self.view[self.last_words_at : self.last_words_at + len(raw)] = raw
         self.words[LAST_WORDS] = len(raw)
 
     def last_words(self) -> str:
         """What `say` left, or what faulthandler wrote there (it knows no count: up to the first NUL)."""
         size = min(self.words[LAST_WORDS], LAST_WORDS_SIZE)
-        raw = bytes(self.view[LAST_WORDS_AT : LAST_WORDS_AT + (size or LAST_WORDS_SIZE)])
+        raw = bytes(self.view[self.last_words_at : self.last_words_at + (size or LAST_WORDS_SIZE)])
         return raw.split(b"\0", 1)[0].decode(errors="replace")
 
     def forget_last_words(self) -> None:
         """Make room for those of the next incarnation."""
-        if self.words[LAST_WORDS] or self.view[LAST_WORDS_AT]:
-            self.view[LAST_WORDS_AT : LAST_WORDS_AT + LAST_WORDS_SIZE] = bytes(LAST_WORDS_SIZE)
+        if self.words[LAST_WORDS] or self.view[self.last_words_at]:
+            self.view[self.last_words_at :] = bytes(LAST_WORDS_SIZE)
             self.words[LAST_WORDS] = 0
 
     def log(self, line: str) -> None:
         """Append a line to the log ring."""
+        if os.getpid() != self._owner:
+            return
         raw = (line.rstrip("\n") + "\n").encode(errors="replace")[-LOG_RING_SIZE:]
         at = self.words[LOG_AT]
         start = at % LOG_RING_SIZE
@@ -159,7 +172,7 @@ def create(mailbox_bytes: int) -> int:
     Raises:
         OSError: ENOSPC or EFBIG, the memory cannot be had.
     """
-    return allocated("understudy-page", JOURNAL_AT + mailbox_bytes)
+    return allocated("understudy-page", JOURNAL_AT + mailbox_bytes + LAST_WORDS_SIZE)
 
 
 def _pack_table(entries: list[MessageEntry], *, signatures: bool) -> bytes:

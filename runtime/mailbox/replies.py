@@ -32,7 +32,7 @@ class Replies:
         directory: str,
         words: memoryview,
         codec: Codec,
-        store: Callable[[Sequence[Buffer]], int],
+        store: Callable[[Sequence[Buffer], int], int],
         free: Callable[[int], None],
     ) -> None:
         """Answer callers whose FIFOs are in directory.
@@ -41,7 +41,7 @@ class Replies:
             directory: of the reply FIFOs.
             words: of the actor's page; DROPPED counts.
             codec: to encode values with.
-            store: puts a large payload into a slab and returns its number.
+            store: puts a large payload for an address into a slab and returns what a frame says of it.
             free: gives that slab back, of an answer that is dropped.
         """
         self._directory = directory
@@ -53,18 +53,18 @@ class Replies:
         self._pending: dict[int, deque[bytes]] = {}
         self._kept_bytes: dict[int, int] = {}
 
-    def frame_of(self, ask_id: int, name: str, value: object) -> bytes:
+    def frame_of(self, ask_id: int, name: str, value: object, address: int = 0) -> bytes:
         """The reply frame of the value a handler returned; of one that cannot be sent, of the error that says so."""
         try:
             kind, payload = self._codec.encode_value(value, name)
         except Unencodable as exc:
             error = Unencodable(f"reply of {name}(){exc.where.removeprefix(name)}", exc.got)
-            return self._frame(ask_id, ERROR, self._codec.encode_error(error))
-        return self._frame(ask_id, flags_of(kind), payload)
+            return self._frame(ask_id, ERROR, self._codec.encode_error(error), address)
+        return self._frame(ask_id, flags_of(kind), payload, address)
 
-    def frame_of_error(self, ask_id: int, error: Exception) -> bytes:
+    def frame_of_error(self, ask_id: int, error: Exception, address: int = 0) -> bytes:
         """The reply frame of an exception that a handler raised."""
-        return self._frame(ask_id, ERROR, self._codec.encode_error(error))
+        return self._frame(ask_id, ERROR, self._codec.encode_error(error), address)
 
     def send(self, address: int, raw: bytes) -> None:
         """Send a reply frame; RE-1 and RE-2 apply."""
@@ -86,10 +86,10 @@ class Replies:
             self._drop(raw)
             self._gone(address)
 
-    def _frame(self, ask_id: int, flags: int, payload: Payload) -> bytes:
+    def _frame(self, ask_id: int, flags: int, payload: Payload, address: int) -> bytes:
         if type(payload) is bytes and len(payload) <= MAX_REPLY:
             return reply(flags, ask_id, payload)
-        return reply(flags | LARGE, ask_id, self._store(pieces_of(payload)).to_bytes(8, "little"))
+        return reply(flags | LARGE, ask_id, self._store(pieces_of(payload), address).to_bytes(8, "little"))
 
     def has_pending(self) -> bool:
         """Answers wait for room in a caller's FIFO."""

@@ -16,7 +16,23 @@ from collections import OrderedDict
 from collections.abc import Sequence
 
 from actors.errors import NotFound, OutOfMemory, Unencodable
-from runtime.memory.slab import DATA_AT, FILLING, FREE, HELD, HOLDER, SENT, STATE, USED, Slab, rounded
+from runtime.memory.slab import (
+    ADDRESS,
+    DATA_AT,
+    FILLING,
+    FREE,
+    GENERATION,
+    HELD,
+    HOLDER,
+    SENT,
+    STATE,
+    USED,
+    Slab,
+    body_of,
+    next_generation,
+    parted,
+    rounded,
+)
 from runtime.wire.control import FreeSlab, MakeSlab, OpenSlab
 from runtime.wire.line import Lines
 
@@ -39,11 +55,12 @@ class Arena:
         self._mapped: OrderedDict[int, Slab] = OrderedDict()
         self._pid = os.getpid()
 
-    def put(self, parts: Sequence[Buffer], until_ns: int | None = None) -> int:
-        """Store a payload, given in parts; returns its slab's number. It is the message's from then on.
+    def put(self, parts: Sequence[Buffer], until_ns: int | None = None, *, address: int = 0) -> int:
+        """Store a payload, given in parts: the message's from then on. Returns what a frame says of its slab (SL-3).
 
         Args:
             until_ns: how long to wait for a slab to come back (AR-1); None: not at all.
+            address: of an answer, its asker's (SL-4).
         Raises:
             Unencodable: it is over MAX_BYTES.
             OutOfMemory: there is no room, in this arena or in the system.
@@ -57,26 +74,38 @@ class Arena:
             slab.data[at : at + len(part)] = part
             at += len(part)
         slab.words[USED] = nbytes
+        slab.words[ADDRESS] = address
+        slab.words[GENERATION] = generation = next_generation(slab.words[GENERATION])
         slab.words[STATE] = SENT
-        return slab.number
+        return body_of(slab.number, generation)
 
-    def lease(self, number: int) -> memoryview:
+    def put_answer(self, parts: Sequence[Buffer], address: int) -> int:
+        """As `put`, an answer for the asker of that address; does not wait."""
+        return self.put(parts, address=address)
+
+    def lease(self, body: int) -> memoryview:
         """A read-only view of a payload that arrived; its slab comes back when the last view is dropped (AR-2).
 
         Raises:
             NotFound: its message has ended.
         """
+        number, generation = parted(body)
         slab = self._map(number)
         words = slab.words
+        if words[GENERATION] != generation or words[STATE] not in (SENT, HELD):
+            raise NotFound(f"slab {number}", "its message has ended")
         words[HOLDER] = os.getpid()
         words[STATE] = HELD
         held = (ctypes.c_char * words[USED]).from_buffer(slab.data)
         weakref.finalize(held, _give_back, slab, os.getpid()).atexit = False
         return memoryview(held).cast("B").toreadonly()
 
-    def free(self, number: int) -> None:
+    def free(self, body: int) -> None:
         """End a payload that nobody will read."""
-        self._map(number).words[STATE] = FREE
+        number, generation = parted(body)
+        words = self._map(number).words
+        if words[GENERATION] == generation and words[STATE] == SENT:
+            words[STATE] = FREE
 
     def close(self) -> None:
         """Unmap what is not in use."""

@@ -1,6 +1,6 @@
 """Slabs: shared memory for one large payload at a time, made once and used again and again.
 
-    0     state, holder's pid, bytes used: words of 8 bytes
+    0     state, holder's pid, bytes used, generation, address: words of 8 bytes
     4096  the payload
 
     FREE ─ its owner takes it ─▶ FILLING ─ filled ─▶ SENT ─ the receiver maps it ─▶ HELD ─ its last view goes ─▶ FREE
@@ -10,15 +10,22 @@ stores the next one: nothing is sent to give a slab back.
 
 SL-1  A slab belongs to its message from SENT on, not to its sender: it outlives it.
 SL-2  Only FREE and FILLING go with their owner. The supervisor frees what a dead receiver held.
+SL-3  A message names its slab and the generation in which it is the message's: a receiver that has copied what it needs
+      gives the slab back long before its handler ends, and by the time it dies another message may be in it.
+SL-4  An answer's slab has its asker's address: should its sender die before it could write the frame, it goes with the
+      asker.
 """
 
 import mmap
 import os
 
 FREE, FILLING, SENT, HELD = 0, 1, 2, 3
-STATE, HOLDER, USED = 0, 1, 2
+STATE, HOLDER, USED, GENERATION, ADDRESS = 0, 1, 2, 3, 4
 DATA_AT = 4096
 SMALLEST = 16 * 1024
+_NUMBER_BITS = 40  # of the 64 that a frame has for a body
+_NUMBERS = (1 << _NUMBER_BITS) - 1
+_GENERATIONS = (1 << 24) - 1
 
 
 class Slab:
@@ -40,10 +47,37 @@ def rounded(nbytes: int) -> int:
     return DATA_AT + max(SMALLEST, 1 << (nbytes - 1).bit_length())
 
 
+def next_generation(generation: int) -> int:
+    """They go round after 16 million."""
+    return (generation + 1) & _GENERATIONS
+
+
+def body_of(number: int, generation: int) -> int:
+    """What a frame says of a slab (SL-3)."""
+    return number | generation << _NUMBER_BITS
+
+
+def parted(body: int) -> tuple[int, int]:
+    """Number and generation of a slab."""
+    return body & _NUMBERS, body >> _NUMBER_BITS
+
+
 def state_of(fd: int) -> tuple[int, int]:
     """State and holder, without mapping it. For the supervisor."""
     raw = os.pread(fd, 16, 0)
     return int.from_bytes(raw[:8], "little"), int.from_bytes(raw[8:], "little")
+
+
+def is_of(fd: int, generation: int) -> bool:
+    """The message of that generation has not ended (SL-3). For the supervisor, when nobody else can end it."""
+    raw = os.pread(fd, 32, 0)
+    return raw[0] in (SENT, HELD) and int.from_bytes(raw[24:], "little") == generation
+
+
+def is_for(fd: int, address: int) -> bool:
+    """It holds an answer for that asker, which has not taken it (SL-4). For the supervisor, when the asker is gone."""
+    raw = os.pread(fd, 40, 0)
+    return raw[0] == SENT and int.from_bytes(raw[32:], "little") == address
 
 
 def set_free(fd: int) -> None:

@@ -33,6 +33,7 @@ class Launch(msgspec.Struct, frozen=True, tag="launch"):
         events: descriptor of the pipe to the supervisor.
         seat: of the process on the board.
         pollers: how many processes may poll at a time.
+        heartbeat: seconds between signs of life of its event loop, as `ChildOptions.heartbeat`; 0: none.
     """
 
     token: int
@@ -48,6 +49,7 @@ class Launch(msgspec.Struct, frozen=True, tag="launch"):
     events: int
     seat: int
     pollers: int
+    heartbeat: float = 0.0
 
 
 class Report(msgspec.Struct, frozen=True):

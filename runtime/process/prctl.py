@@ -15,9 +15,9 @@ def die_with_parent() -> None:
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def become_subreaper() -> None:
-    """Become the parent of orphaned descendants."""
-    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+def become_subreaper(*, wanted: bool = True) -> None:
+    """Become the parent of orphaned descendants; wanted=False: leave that to others again."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, int(wanted))
 
 
 def set_name(name: str) -> None:

@@ -19,7 +19,7 @@ class Reason:
 
     Attributes:
         kind: "normal" and "shutdown" are clean ends; everything else is abnormal: "crash", "killed", "timeout", …
-            A process that ends because it was asked to has the kind "shutdown".
+            A process that ends because it was asked to has the kind "shutdown"; one that was recycled "recycled".
         certificate: what is known of the death; never looked at.
     """
 

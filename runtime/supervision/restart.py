@@ -3,6 +3,8 @@
 RE-1  Every attempt costs one unit of the window, whatever its size: a death, and each retry of a failed restart.
 RE-2  A group restart starts whatever is specified in its range: also what had stopped or been stopped (OTP, case 29).
 RE-3  Backoff lies between the stop and the start. Meanwhile the supervisor is free, as between two attempts.
+RE-4  A child that was recycled (it used up a limit, and ended in order) is started again alone, at once and for
+      nothing, whatever its restart type.
 """
 
 from runtime.supervision.event import Reason
@@ -17,6 +19,10 @@ def child_exited(turn: Turn, node: Node, child: Child, reason: Reason) -> None:
     """A child that ran has ended by itself: OTP's do_restart, clause by clause."""
     child.last = reason
     child.down = None
+    if reason.kind == "recycled":  # RE-4
+        child.restarts += 1
+        launch(turn, node, child)
+        return
     match child.spec.restart, reason.kind:
         case "permanent", _:
             turn.report("child_terminated", node, child, reason)

@@ -332,7 +332,7 @@ def _report_stop(turn: Turn, node: Node, child: Child, reason: Reason) -> None:
     """Report an end that is not the one that was asked for; in a dynamic supervisor's end, each kind once."""
     expected = "killed" if child.spec.shutdown == "kill" else "shutdown"
     is_clean = reason.kind in ("normal", "shutdown") and child.spec.restart != "permanent"
-    if reason.kind == expected or is_clean:
+    if reason.kind in (expected, "recycled") or is_clean:
         return
     task = node.task
     if isinstance(task, Draining):

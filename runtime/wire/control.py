@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from actors.certificate import DeathCertificate
-from actors.child import AutoShutdown, Backoff, Drain, Mailbox, RestartType, Shutdown
+from actors.child import AutoShutdown, Backoff, Drain, Limits, Mailbox, RestartType, Shutdown
 
 ChangeKind = Literal["removed", "added", "changed", "replaced", "flags"]
 
@@ -48,6 +48,9 @@ class Worker(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="worke
     significant: bool
     drain: Drain
     understudies: int
+    watchdog: float | None = None
+    heartbeat: float | None = None
+    limits: Limits | None = None
     has_snapshots: bool = False
 
 
@@ -176,6 +179,38 @@ class Watch(_Request, frozen=True, tag="watch"):
     on: bool
 
 
+class Why(_Request, frozen=True, tag="why"):
+    """The last death of an actor, or below a supervisor. Answer: a certificate, or None."""
+
+    path: str
+
+
+class KeepLetter(_Request, frozen=True, tag="keep"):
+    """An actor has a message that it cannot decode."""
+
+    path: str
+    frame: Annotated[bytes, msgspec.Meta(max_length=4096)]
+    why: str
+
+
+class ListLetters(_Request, frozen=True, tag="letters"):
+    """The dead letters of an actor, or below a supervisor. Answer: list of Letter, oldest first."""
+
+    path: str
+
+
+class ResendLetter(_Request, frozen=True, tag="resend"):
+    """Send a dead letter again, to its actor."""
+
+    id: int
+
+
+class DropLetter(_Request, frozen=True, tag="drop"):
+    """Forget a dead letter."""
+
+    id: int
+
+
 class MakeSlab(_Request, frozen=True, tag="slab"):
     """Memory for large payloads, of the whole system's allowance; kept for this session. Answer: number + memfd."""
 
@@ -243,6 +278,11 @@ Request = (
     | Wait
     | KillAll
     | Watch
+    | Why
+    | KeepLetter
+    | ListLetters
+    | ResendLetter
+    | DropLetter
     | MakeSlab
     | OpenSlab
     | FreeSlab
@@ -308,6 +348,26 @@ class Change(msgspec.Struct, frozen=True):
     kind: ChangeKind
     detail: str = ""
     error: str = ""
+
+
+class Letter(msgspec.Struct, frozen=True):
+    """A dead letter: a message that nobody handled. What it carried is not shown.
+
+    Attributes:
+        id: to resend or drop it by.
+        actor: dotted path of the actor it was for.
+        when: Unix time of its end.
+        why: in a few words.
+        nbytes: of its frame and payload.
+        message: its name; "" when that is not known, since only its actor opens it.
+    """
+
+    id: int
+    actor: str
+    when: float
+    why: str
+    nbytes: int
+    message: str = ""
 
 
 class Ending(msgspec.Struct, frozen=True):

@@ -36,6 +36,7 @@ ASK = 1
 PICKLED = 2  # the payload is a pickle, else msgpack
 LARGE = 4  # the payload is in a slab, not in the frame
 BUFFERED = 64  # the payload is a pickle and its buffers
+NOTICE = 128  # from the supervisor itself: it ends with its actor, nobody misses it
 
 ERROR = 8  # reply: the payload is an encoded exception
 DEATH = 16  # reply: the payload is a death certificate (msgpack), answered by the supervisor

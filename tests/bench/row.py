@@ -34,7 +34,14 @@ class AtLeastTimes:
     limit: float
 
 
-Budget = AtMost | AtLeast | AtMostTimes | AtLeastTimes
+@dataclass(frozen=True, slots=True)
+class AtMostMore:
+    """The figure may exceed its yardstick by so much, in its unit."""
+
+    limit: float
+
+
+Budget = AtMostMore | AtMost | AtLeast | AtMostTimes | AtLeastTimes
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +148,8 @@ def _text(budget: Budget, unit: str) -> str:
             return f"≤ {limit:g} ×"
         case AtLeastTimes(limit):
             return f"≥ {limit:g} ×"
+        case AtMostMore(limit):
+            return f"≤ + {_number(limit)} {unit}"
 
 
 def _is_met(budget: Budget, figure: float, ratio: float) -> bool:
@@ -153,3 +162,5 @@ def _is_met(budget: Budget, figure: float, ratio: float) -> bool:
             return ratio <= limit
         case AtLeastTimes(limit):
             return ratio >= limit
+        case AtMostMore(limit):
+            return figure - figure / ratio <= limit

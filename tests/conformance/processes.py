@@ -99,8 +99,10 @@ class ProcessDriver:
 
     def __init__(self) -> None:
         self._stage = FilePath(tempfile.mkdtemp(prefix="conformance-"))
+        self._environment = {name: os.environ.get(name) for name in ("UNDERSTUDY_DIR", "UNDERSTUDY_LOG_LEVEL")}
         os.environ["UNDERSTUDY_DIR"] = str(self._stage / "run")
         os.environ.setdefault("UNDERSTUDY_LOG_LEVEL", "critical")
+        self._umask = os.umask(0o077)
         prctl.become_subreaper()
         self._loop = asyncio.new_event_loop()
         self._supervisor: Supervisor | None = None
@@ -177,6 +179,13 @@ class ProcessDriver:
         if self._supervisor is not None:
             self.stop()
         self._loop.close()
+        prctl.become_subreaper(wanted=False)
+        os.umask(self._umask)
+        for name, value in self._environment.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
         shutil.rmtree(self._stage, ignore_errors=True)
 
     def _up(self) -> Supervisor:

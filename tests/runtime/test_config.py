@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from actors.child import Backoff, Child, ChildOptions, Mailbox, Tree
+from actors.child import Backoff, Child, ChildOptions, Limits, Mailbox, Tree
 from actors.errors import ConfigError
 from actors.region import RegionSpec
 from runtime.config import load
@@ -83,6 +83,9 @@ def test_a_child_gets_its_real_class_its_arguments_and_every_option(tmp_path: Pa
         significant=True,
         drain="discard",
         understudies=1,
+        watchdog=30.0,
+        heartbeat=5.0,
+        limits=Limits(1 << 30, 100_000, 21_600.0, 0.2),
     )
 
 

@@ -394,7 +394,7 @@ def test_a_message_with_retry_has_its_large_body_again(start: Start, system: Sup
     assert wait_until(lambda: bodies_of(system) == 0)
 
 
-def test_the_bodies_of_dead_letters_are_freed(start: Start, system: Supervisor) -> None:
+def test_the_bodies_of_dead_letters_are_freed_when_they_are_dropped(start: Start, system: Supervisor) -> None:
     gate = start(child(Gate).options(restart="temporary"), "gate")
     pid = gate.pid()
     with Stopped(pid):
@@ -405,6 +405,9 @@ def test_the_bodies_of_dead_letters_are_freed(start: Start, system: Supervisor) 
     for reply in replies:
         with pytest.raises((ActorStopped, ActorDied)):
             reply.result()
+    assert bodies_of(system) == sum(letter.nbytes > len(LARGE) for letter in system.letters("gate")) == 4
+    for letter in system.letters("gate"):
+        system.drop(letter.id)
     assert wait_until(lambda: bodies_of(system) == 0)
 
 

@@ -24,6 +24,7 @@ from actors import (
     RegionError,
     RegionSpec,
     StartFailed,
+    Tree,
     array,
     child,
     committed_at_of,
@@ -338,6 +339,19 @@ def test_regions_are_made_before_the_first_child_starts(nothing_left: Path) -> N
     with Supervisor("early", regions=regions, children={"clerk": child(Clerk)}) as supervisor:
         assert supervisor.ref("clerk", Clerk).set(0, 1.0) == 1
         assert supervisor.region("prices").writers == "one"
+
+
+def test_a_reload_makes_the_regions_that_are_new(nothing_left: Path) -> None:
+    with Supervisor("young", regions={"prices": RegionSpec(Prices)}) as supervisor:
+        supervisor.region("prices", Prices).update(lambda view: setattr(view, "updated", 7))
+        regions = {"prices": RegionSpec(Prices), "points": RegionSpec(Point, "one")}
+
+        supervisor.reload(Tree(children={"clerk": child(Clerk)}, regions=regions))
+
+        assert supervisor.ref("clerk", Clerk).set(0, 1.0) == 8
+        assert supervisor.region("points").writers == "one"
+        with pytest.raises(LayoutMismatch):
+            supervisor.reload(Tree(regions={"prices": RegionSpec(Other)}))
 
 
 def test_nothing_is_started_when_a_region_cannot_be_had(nothing_left: Path) -> None:

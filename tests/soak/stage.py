@@ -1,6 +1,6 @@
 """The stage of a soak: the tree, the clients around it, and rounds of trouble, each of them judged when all is quiet.
 
-    round: clients send, trouble kills ─▶ clients end ─▶ trouble ends ─▶ what waits is handled ─▶ the judge
+round: clients send, trouble kills ─▶ clients end ─▶ trouble ends ─▶ what waits is handled ─▶ the judge
 """
 
 import asyncio
@@ -10,6 +10,7 @@ import os
 import shutil
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -29,7 +30,8 @@ from tests.soak.sender import AsyncSender, Sender, Target
 from tests.soak.trouble import Trouble
 
 _ROUND_SECONDS = 15.0
-_QUIET_SECONDS = 30.0
+_QUIET_SECONDS = 60.0  # a pool that was hit often waits half a minute before a restart
+_LOOK_SECONDS = 0.05
 _THREADS, _TASKS = 3, 6
 _FIRST_TASK, _FIRST_ACTOR, _FIRST_GUEST = 100, 1000, 2000
 _NAMES = ("note", "note", "note", "surely", "hurry", "swell")
@@ -186,7 +188,14 @@ class Stage:
             self.report.note(f"not idle: {self._supervisor.status()}")
 
     def _is_idle(self) -> bool:
-        return all(not status.in_hand and not status.queued_bytes for status in self._supervisor.status())
+        """Everybody plays, has nothing in hand, and nothing has been handled between two looks."""
+        first = self._supervisor.status()
+        time.sleep(_LOOK_SECONDS)
+        second = self._supervisor.status()
+        return all(
+            before == after and after.state == "running" and not after.in_hand and not after.queued_bytes
+            for before, after in zip(first, second, strict=False)
+        )
 
     def _judge(self) -> None:
         report = self.report
@@ -201,7 +210,7 @@ class Stage:
         judged = Round(frozenset({NUMBERS["pool"]}), counted, living)
         judged.read(read(self._path))
         judged.into(report)
-        if self._keep is not None:
+        if report.faults > before and self._keep is not None:
             self._keep.mkdir(parents=True, exist_ok=True)
             shutil.copy(self._path, self._keep / f"ledger-{self._seed}-{report.rounds}")
             shutil.copy(self._log, self._keep / f"log-{self._seed}-{report.rounds}")

@@ -1,7 +1,7 @@
 """The tour: has the editors edit at the same time, kills one in the middle of an edit now and then, and looks."""
 
 import os
-from collections.abc import Sequence, Set
+from collections.abc import Collection, Sequence
 
 from actors import Actor, ActorDied, Region, message
 from filing.document import LINES, PAGES, Document, text_of
@@ -56,7 +56,9 @@ class Tour(Actor, on_raise="crash"):
         path = self._saver.save()
         edits = self._document.read().edits - self._before
         assert edits == self._edits, f"expected {self._edits} edits, got {edits}"
-        print(f"{edits} edits, {self._killed} editors killed in the middle of one, every page whole: {path}", flush=True)
+        print(
+            f"{edits} edits, {self._killed} editors killed in the middle of one, every page whole: {path}", flush=True
+        )
         self.context.stop()
 
 
@@ -64,7 +66,7 @@ def _page(what: str) -> list[str]:
     return [f"{what}, line {n}" for n in range(LINES)]
 
 
-def _check(snapshot: Document, edited: Set[int]) -> None:
+def _check(snapshot: Document, edited: Collection[int]) -> None:
     """Every page that was edited is of one edit: its lines say the same but for their numbers."""
     for number in edited:
         edits = {line.rpartition(b", line ")[0] for line in text_of(snapshot.pages[number]).splitlines()}

@@ -1,7 +1,7 @@
 """The stages: camera → blur → edges → screen, each a process. An image of half a megabyte goes out of band.
 
-It is copied once, into warm shared memory, by whoever sends it; the receiver looks at that memory, read-only, and gives it
-back by dropping the array.
+It is copied once, into warm shared memory, by whoever sends it; the receiver looks at that memory, read-only, and gives
+it back by dropping the array.
 """
 
 import os

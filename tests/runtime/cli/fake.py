@@ -18,9 +18,13 @@ from actors.message import BoundMessage, MessageEntry
 from actors.ref import Ref
 from runtime.cli import main
 from runtime.cli.system import Doors, Reloaded
-from runtime.wire.control import Change, ChildStatus, Ending
+from runtime.wire.control import Change, ChildStatus, Ending, Letter
 
 CERTIFICATE = DeathCertificate("inventory", 2, 4711, "run", "signal", signal="SIGKILL", restarts=3)
+LETTERS = [
+    Letter(3, "inventory", 1_700_000_000.0, "its actor died of it (attempt 4): SIGKILL", 120, "take"),
+    Letter(4, "payments.gateway", 1_700_000_001.5, "its actor stopped for good", 60),
+]
 
 
 def status(path: str, **changed: Any) -> ChildStatus:
@@ -100,6 +104,22 @@ class FakeSystem:
 
     def status(self) -> Sequence[ChildStatus]:
         return self.statuses
+
+    def why(self, path: str) -> DeathCertificate | None:
+        if self.refuses is not None:
+            raise self.refuses
+        return CERTIFICATE if path == "inventory" else None
+
+    def letters(self, path: str = "") -> Sequence[Letter]:
+        return [letter for letter in LETTERS if letter.actor.startswith(path)]
+
+    def resend(self, letter: int) -> None:
+        self.calls.append(("resend", letter))
+        if self.refuses is not None:
+            raise self.refuses
+
+    def drop(self, letter: int) -> None:
+        self.calls.append(("drop", letter))
 
     def wait(self, timeout: float | None = None) -> Ending | None:
         return self.on_wait()

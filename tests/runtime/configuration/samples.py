@@ -48,6 +48,9 @@ replicas = 3
 significant = true
 drain = "discard"
 understudies = 1
+watchdog = "30s"
+heartbeat = 5
+limits = { max_rss = "1GiB", max_messages = 100000, max_age = "6h", jitter = 0.2 }
 
 [children.payments]
 strategy = "one_for_all"
@@ -205,6 +208,25 @@ BROKEN = {
     "understudies": (
         '[children.a]\nactor = "MODULE:Gateway"\nunderstudies = 65',
         "F:3: children.a.understudies: expected 0 to 64, got 65",
+    ),
+    "watchdog": (
+        '[children.a]\nactor = "MODULE:Gateway"\nwatchdog = 0',
+        "F:3: children.a.watchdog: expected seconds above 0, got 0",
+    ),
+    "heartbeat": (
+        '[children.a]\nactor = "MODULE:Gateway"\nheartbeat = "often"',
+        'F:3: children.a.heartbeat: expected a duration like "100ms", "5s", "2m", "6h", or seconds, got "often"',
+    ),
+    "limits": (
+        '[children.a]\nactor = "MODULE:Gateway"\nlimits = { max_messages = 0 }',
+        "F:3: children.a.limits: expected a whole max_messages from 1 on, got { max_messages = 0 }",
+    ),
+    "key of limits": (
+        '[children.a]\nactor = "MODULE:Gateway"\nlimits = { max_memory = "1GiB", max_messages = 3, max_age = "1h" }',
+        (
+            "F:3: children.a.limits.max_memory: expected a key of limits (max_rss, max_messages, max_age, jitter), "
+            'got "max_memory"'
+        ),
     ),
     "drain": (
         '[children.a]\nactor = "MODULE:Gateway"\ndrain = "sink"',

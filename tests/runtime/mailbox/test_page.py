@@ -78,7 +78,7 @@ def test_last_words_keep_their_end_and_can_be_forgotten(made: Page) -> None:
 
 
 def test_last_words_of_who_writes_without_a_count_end_at_the_first_nul(made: Page) -> None:
-    made.view[page.LAST_WORDS_AT : page.LAST_WORDS_AT + 5] = b"Fatal"
+    made.view[made.last_words_at : made.last_words_at + 5] = b"Fatal"
 
     assert made.last_words() == "Fatal"
 

@@ -23,7 +23,7 @@ class Store:
     def __init__(self) -> None:
         self.held: dict[int, bytes] = {}
 
-    def put(self, parts: Any) -> int:
+    def put(self, parts: Any, address: int) -> int:
         number = len(self.held) + 1
         self.held[number] = b"".join(map(bytes, parts))
         return number
