@@ -28,14 +28,14 @@ from runtime.mailbox.page import CLOSED, LIFE
 from runtime.mailbox.patience import Board, Patience
 from runtime.memory.arena import Arena
 from runtime.memory.region import Region
-from runtime.post import DEFAULT_NS, Post
+from runtime.post import DEFAULT_NS, Post, closed_meanwhile
 from runtime.regions import Regions
 from runtime.route import Route, Routes
 from runtime.store import Store
 from runtime.wire import frame
 from runtime.wire.codec import Codec
 from runtime.wire.control import OpenReplies
-from runtime.wire.frame import MAX_PAYLOAD
+from runtime.wire.frame import FLAGS_AT, LARGE, MAX_PAYLOAD
 from runtime.wire.line import Lines
 from runtime.wire.parts import Payload, pieces_of
 
@@ -80,7 +80,7 @@ class Endpoint:
         self._own = own
         self._fifo_bytes = fifo_bytes
         self._board = board
-        self._post = Post(Routes(directory, lines), self._unsent)
+        self._post = Post(Routes(directory, lines), self._unsent, self._sending)
         self._local = threading.local()
         self._lock = threading.Lock()
         self._free: list[ThreadChannel] = []
@@ -118,11 +118,13 @@ class Endpoint:
             kind, payload = encode(name, args, kwargs, ())
             raw = tell_frame(kind, payload)
             box = route.only
-            if box is not None and not urgent and not outboxes:  # the short way of a thread; `post` knows all others
+            if box is not None and not (urgent or outboxes or raw[FLAGS_AT] & LARGE):  # the short way of a thread
                 try:
                     _write(box.fd, raw)
                     if box.words[LIFE] != CLOSED:
                         return
+                    route.set([])
+                    raise closed_meanwhile(route)
                 except (BlockingIOError, BrokenPipeError):  # full, or closed
                     pass
             post(route, raw, urgent, None)
@@ -211,6 +213,10 @@ class Endpoint:
         wait_until_ns = None if current_loop() is not None else until_ns or monotonic_ns() + DEFAULT_NS
         number = self.arena.put(pieces_of(payload), wait_until_ns)
         return frame.large(flags, ask_id, reply_to, until_ns, number, retry)
+
+    def _sending(self, raw: bytes, is_sent: bool) -> None:
+        """The frame of a large payload is about to be written, or there was no room for it."""
+        self.arena.sending(frame.unpack_header(raw, 0)[-1], is_sent=is_sent)
 
     def _unsent(self, raw: bytes) -> None:
         """Nobody will get that frame: free its body, if it has one."""

@@ -5,8 +5,6 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from runtime.mailbox.letterbox import Letterbox
-
 MOST_FRAMES = 4096
 
 
@@ -24,14 +22,22 @@ class Outbox:
     """What one loop has queued for one letterbox; emptied() is called when nothing waits any more."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, box: Letterbox, emptied: Callable[[], object], *, urgent: bool
+        self,
+        loop: asyncio.AbstractEventLoop,
+        fd: int,
+        write: Callable[[bytes], bool],
+        emptied: Callable[[], object],
     ) -> None:
+        """Queue what `write` has no room for, until fd is writable."""
         self._emptied = emptied
         self._loop = loop
-        self._box = box
-        self._post = box.post_urgent if urgent else box.post
-        self._fd = box.lane_fd(urgent=urgent)
+        self._write = write
+        self._fd = fd
         self._waiting: deque[Waiting] = deque()
+
+    def frames(self) -> list[bytes]:
+        """What waits and is still wanted."""
+        return [waiting.raw for waiting in self._waiting if not waiting.dropped]
 
     def is_full(self) -> bool:
         """No more may be queued."""
@@ -47,8 +53,11 @@ class Outbox:
         try:
             while self._waiting:
                 first = self._waiting[0]
-                if not first.dropped and not self._post(first.raw):
-                    return
+                try:
+                    if not first.dropped and not self._write(first.raw):
+                        return
+                except ConnectionResetError:  # written, and closed at that moment: not to be written again
+                    pass
                 self._waiting.popleft()
                 if not first.dropped:
                     first.sent()

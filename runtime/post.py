@@ -6,19 +6,23 @@
 PO-1  A route is looked up once by the control socket and kept; it is looked up anew when its mailbox was closed.
 PO-2  In an event loop nothing blocks: a tell is refused with `MailboxFull`, an ask queues, a send is awaited.
 PO-3  What is queued for a mailbox goes first: nothing written later overtakes it.
+PO-4  A frame that was written as its mailbox was being closed is not written again. Of an ask the actor or the
+      supervisor says what became of it; of a tell nobody can, so it fails with `delivered = "unknown"`.
 """
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from time import monotonic_ns
 from typing import NoReturn
 
 from actors.deadline import DEFAULT_SECONDS, ambient
-from actors.errors import ActorError, MailboxFull
+from actors.errors import ActorError, ActorStopped, MailboxFull
 from runtime.channel import Pending, current_loop
 from runtime.mailbox.letterbox import Letterbox
 from runtime.outbox import Outbox, Waiting
 from runtime.route import Route, Routes
+from runtime.wire.frame import ASK, FLAGS_AT, LARGE
 
 DEFAULT_NS = int(DEFAULT_SECONDS * 1e9)
 _FULL_IN_LOOP = "the mailbox is full; `await ref.message.send(…)` waits for room"
@@ -33,15 +37,17 @@ class Post:
         outboxes: of each loop, letterbox and lane, while something waits in it.
     """
 
-    def __init__(self, routes: Routes, unsent: Callable[[bytes], None]) -> None:
+    def __init__(self, routes: Routes, unsent: Callable[[bytes], None], sending: Callable[[bytes, bool], None]) -> None:
         """Send by these routes.
 
         Args:
             unsent: told of each frame that could not be sent: nobody else will end its message.
+            sending: told of each frame of a large payload before it is written (True), and when there was no room.
         """
         self.routes = routes
         self.outboxes: dict[_Key, Outbox] = {}
         self._unsent = unsent
+        self._sending = sending
 
     def post(self, route: Route, raw: bytes, urgent: bool, until_ns: int | None) -> Letterbox:
         """Write a frame and return where it was dropped.
@@ -58,12 +64,15 @@ class Post:
                 box = route.only or (route.pick() if route.boxes else self.routes.look_up(route))
                 if self.outboxes and (current_loop(), box, urgent) in self.outboxes:
                     _refuse(route, _FULL_IN_LOOP)  # PO-3
-                if (box.post_urgent(raw) if urgent else box.post(raw)) or self._patiently(
-                    route, box, raw, urgent, until_ns
-                ):
+                if self._write(box, raw, urgent) or self._patiently(route, box, raw, urgent, until_ns):
                     return box
             except BrokenPipeError:
                 route.set([])  # PO-1
+            except ConnectionResetError:  # PO-4
+                route.set([])
+                if raw[FLAGS_AT] & ASK:
+                    return box
+                raise closed_meanwhile(route) from None
             except BaseException:
                 self._unsent(raw)
                 raise
@@ -80,7 +89,7 @@ class Post:
         try:
             box = route.pick() if route.boxes else self.routes.look_up(route)
             outbox = self.outboxes.get((loop, box, urgent))
-            if outbox is None and (box.post_urgent(raw) if urgent else box.post(raw)):
+            if outbox is None and self._write(box, raw, urgent):
                 ask.box = box
                 return
             if box.refuse or (outbox is not None and outbox.is_full()):
@@ -88,6 +97,10 @@ class Post:
         except BrokenPipeError:
             route.set([])
             ask.box = self.post(route, raw, urgent, None)
+            return
+        except ConnectionResetError:  # PO-4
+            route.set([])
+            ask.box = box
             return
         except BaseException:
             self._unsent(raw)
@@ -107,7 +120,7 @@ class Post:
             try:
                 box = route.pick() if route.boxes else self.routes.look_up(route)
                 is_first = (loop, box, urgent) not in self.outboxes
-                if is_first and (box.post_urgent(raw) if urgent else box.post(raw)):
+                if is_first and self._write(box, raw, urgent):
                     return
                 if box.refuse:
                     _refuse(route, "the mailbox is full")
@@ -115,6 +128,9 @@ class Post:
                     return
             except BrokenPipeError:
                 pass
+            except ConnectionResetError:  # PO-4
+                route.set([])
+                raise closed_meanwhile(route) from None
             except BaseException:
                 self._unsent(raw)
                 raise
@@ -124,6 +140,15 @@ class Post:
         """Close every letterbox and forget what was queued."""
         self.outboxes.clear()
         self.routes.close()
+
+    def _write(self, box: Letterbox, raw: bytes, urgent: bool) -> bool:
+        if not raw[FLAGS_AT] & LARGE:
+            return box.post_urgent(raw) if urgent else box.post(raw)
+        self._sending(raw, True)
+        is_written = box.post_urgent(raw) if urgent else box.post(raw)
+        if not is_written:
+            self._sending(raw, False)
+        return is_written
 
     def _patiently(self, route: Route, box: Letterbox, raw: bytes, urgent: bool, until_ns: int | None) -> bool:
         if box.refuse:
@@ -135,7 +160,7 @@ class Post:
             if until_ns is None:
                 until_ns = monotonic_ns() + DEFAULT_NS
         while box.wait_for_room(until_ns, urgent=urgent):
-            if box.post_urgent(raw) if urgent else box.post(raw):
+            if self._write(box, raw, urgent):
                 return True
         raise MailboxFull(route.path, "no", "no room in the mailbox before the deadline")
 
@@ -160,6 +185,8 @@ class Post:
             async with asyncio.timeout_at(None if not until_ns else loop.time() + (until_ns - monotonic_ns()) / 1e9):
                 return await written
         except TimeoutError:
+            if written.done() and not written.cancelled():  # in the same turn of the loop
+                return written.result()
             raise MailboxFull(route.path, "no", "no room in the mailbox before the deadline") from None
         finally:
             waiting.dropped = not written.done() or written.cancelled()
@@ -169,9 +196,17 @@ class Post:
         outbox = self.outboxes.get(key)
         if outbox is None:
             for other in [other for other in self.outboxes if other[0].is_closed()]:
-                del self.outboxes[other]
-            outbox = self.outboxes[key] = Outbox(loop, box, lambda: self.outboxes.pop(key, None), urgent=urgent)
+                for raw in self.outboxes.pop(other).frames():
+                    self._unsent(raw)
+            write = partial(self._write, box, urgent=urgent)
+            fd = box.lane_fd(urgent=urgent)
+            outbox = self.outboxes[key] = Outbox(loop, fd, write, lambda: self.outboxes.pop(key, None))
         outbox.put(waiting)
+
+
+def closed_meanwhile(route: Route) -> ActorStopped:
+    """The error of a tell that was written as its mailbox was being closed (PO-4)."""
+    return ActorStopped(route.path, "unknown", "its mailbox was closed as the message was written")
 
 
 def _refuse(route: Route, detail: str) -> NoReturn:

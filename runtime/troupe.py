@@ -276,12 +276,17 @@ class Troupe:
 
     def zygote_gone(self, tokens: list[int]) -> None:
         """See `launch.Outcome`; an actor may already play that nobody reported (TR-1)."""
-        while process_exit.sweep(self._known_pids()):
+        known = self._known_pids()
+        strangers = {pid for pid, _ in process_exit.children_of(os.getpid())} - known
+        while process_exit.sweep(known):
             select.select([], [], [], 0.001)
+        kept: set[int] = set()
         for worker in [self._by_token[token] for token in tokens]:
             if worker.box is not None:
                 certificate = not_launched(worker, "its zygote died before it could say what it had started")
-                self._bury(worker, worker.box, certificate)
+                kept |= self._bury(worker, worker.box, certificate)
+        for pid in strangers:
+            self._vault.receiver_gone(pid, kept)
 
     def threads_at_import(self, token: int, module: str) -> None:
         """See `launch.Outcome`."""

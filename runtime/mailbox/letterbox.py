@@ -1,7 +1,8 @@
 """The sending end of one process's mailbox: its FIFO and the page that tells how its actor is.
 
-LB-1  The life word is looked at before and after a write: a message written to a mailbox that was just closed would
-      vanish with it otherwise.
+LB-1  The life word is looked at before and after a write: a message written to a mailbox that was just closed may
+      vanish with it. Closed before: nothing was written, and it may be sent anew. Closed after: nobody here can tell;
+      it may have been handled, so it is never sent twice.
 """
 
 import os
@@ -45,7 +46,8 @@ class Letterbox:
         """Write one frame, at once. False when there is no room.
 
         Raises:
-            BrokenPipeError: nobody holds this mailbox any more, or it was closed, perhaps meanwhile (LB-1).
+            BrokenPipeError: nobody holds this mailbox any more; nothing was written.
+            ConnectionResetError: it was written as the mailbox was being closed (LB-1).
         """
         words = self.words
         if words[LIFE] == CLOSED:
@@ -55,7 +57,7 @@ class Letterbox:
         except BlockingIOError:
             return False
         if words[LIFE] == CLOSED:
-            raise BrokenPipeError
+            raise ConnectionResetError
         return True
 
     def post_urgent(self, raw: bytes) -> bool:
@@ -69,7 +71,7 @@ class Letterbox:
             return False
         self.words[ATTENTION] = 1
         if self.words[LIFE] == CLOSED:
-            raise BrokenPipeError
+            raise ConnectionResetError
         return True
 
     def lane_fd(self, *, urgent: bool) -> int:

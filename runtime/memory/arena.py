@@ -51,12 +51,13 @@ class Arena:
         self._lines = lines
         self._lock = threading.Lock()
         self._own: dict[int, list[Slab]] = {}  # by size
+        self._own_by_number: dict[int, Slab] = {}
         self._own_bytes = 0
         self._mapped: OrderedDict[int, Slab] = OrderedDict()
         self._pid = os.getpid()
 
     def put(self, parts: Sequence[Buffer], until_ns: int | None = None, *, address: int = 0) -> int:
-        """Store a payload, given in parts: the message's from then on. Returns what a frame says of its slab (SL-3).
+        """Store a payload, given in parts; returns what a frame says of its slab. The message's from `sending` on.
 
         Args:
             until_ns: how long to wait for a slab to come back (AR-1); None: not at all.
@@ -76,12 +77,17 @@ class Arena:
         slab.words[USED] = nbytes
         slab.words[ADDRESS] = address
         slab.words[GENERATION] = generation = next_generation(slab.words[GENERATION])
-        slab.words[STATE] = SENT
         return body_of(slab.number, generation)
 
     def put_answer(self, parts: Sequence[Buffer], address: int) -> int:
-        """As `put`, an answer for the asker of that address; does not wait."""
-        return self.put(parts, address=address)
+        """As `put` and `sending`, an answer for the asker of that address; does not wait."""
+        body = self.put(parts, address=address)
+        self.sending(body, is_sent=True)
+        return body
+
+    def sending(self, body: int, *, is_sent: bool) -> None:
+        """Its frame is about to be written; or it could not be, and may be later (SL-2)."""
+        self._own_by_number[parted(body)[0]].words[STATE] = SENT if is_sent else FILLING
 
     def lease(self, body: int) -> memoryview:
         """A read-only view of a payload that arrived; its slab comes back when the last view is dropped (AR-2).
@@ -103,14 +109,16 @@ class Arena:
     def free(self, body: int) -> None:
         """End a payload that nobody will read."""
         number, generation = parted(body)
-        words = self._map(number).words
-        if words[GENERATION] == generation and words[STATE] == SENT:
+        slab = self._own_by_number.get(number)
+        words = (slab or self._map(number)).words
+        if words[GENERATION] == generation and words[STATE] in (FILLING, SENT):
             words[STATE] = FREE
 
     def close(self) -> None:
         """Unmap what is not in use."""
         with self._lock:
             self._own.clear()
+            self._own_by_number.clear()
             self._own_bytes = 0
             self._mapped.clear()
 
@@ -135,6 +143,7 @@ class Arena:
             os.close(fd)
         slab.words[STATE] = FILLING
         self._own.setdefault(size, []).append(slab)
+        self._own_by_number[number] = slab
         self._own_bytes += size
         return slab
 
@@ -143,6 +152,7 @@ class Arena:
         for other, slabs in self._own.items():
             for slab in [slab for slab in slabs if slab.words[STATE] == FREE]:
                 slabs.remove(slab)
+                del self._own_by_number[slab.number]
                 self._own_bytes -= other
                 self._lines.register(FreeSlab(number=slab.number))
                 if self._own_bytes + size <= LIMIT_BYTES:

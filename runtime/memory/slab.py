@@ -9,7 +9,8 @@ Fresh pages cost several times what copying into warm ones does, so slabs are ke
 stores the next one: nothing is sent to give a slab back.
 
 SL-1  A slab belongs to its message from SENT on, not to its sender: it outlives it.
-SL-2  Only FREE and FILLING go with their owner. The supervisor frees what a dead receiver held.
+SL-2  Only FREE and FILLING go with their owner; SENT is stored just before the frame is written. The supervisor frees
+      what a dead receiver held.
 SL-3  A message names its slab and the generation in which it is the message's: a receiver that has copied what it needs
       gives the slab back long before its handler ends, and by the time it dies another message may be in it.
 SL-4  An answer's slab has its asker's address: should its sender die before it could write the frame, it goes with the

@@ -154,9 +154,13 @@ class Pen:
                 how = EXPIRED
             case ActorDied():
                 how = DIED
-            case MailboxFull() | OutOfMemory():
+            case MailboxFull():
+                how = FULL
+            case ActorStopped():
+                how = STOPPED
+            case OutOfMemory():
                 how, said = FULL, NO
-            case ActorStopped() | NotFound():
+            case NotFound():
                 how, said = STOPPED, NO
             case asyncio.CancelledError() | TimeoutError():
                 how = CANCELLED

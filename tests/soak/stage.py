@@ -19,6 +19,7 @@ from typing import Any
 
 from actors import AskFailed, child, deadline, tree
 from actors.child import Child, Mailbox
+from actors.errors import NotFound
 from runtime import Supervisor, connect
 from runtime.testing import wait_until
 from tests.soak import leaks
@@ -87,6 +88,7 @@ class Stage:
                     while monotonic() - start < seconds and not self.report.hung:
                         self._round(min(_ROUND_SECONDS, max(1.0, seconds - (monotonic() - start))))
                     self._stop()
+                self._drop_letters()
                 leaks.check_payloads(self.report, self._supervisor.pid)
                 leaks.check_descriptors(self.report, self._supervisor.pid, held)
             self._ledger.close()
@@ -215,6 +217,13 @@ class Stage:
             shutil.copy(self._path, self._keep / f"ledger-{self._seed}-{report.rounds}")
             shutil.copy(self._log, self._keep / f"log-{self._seed}-{report.rounds}")
         self._ledger.clear()
+        self._drop_letters()
+
+    def _drop_letters(self) -> None:
+        """Dead letters keep their payloads, which are no leaks."""
+        for letter in self._supervisor.letters():
+            with contextlib.suppress(NotFound):
+                self._supervisor.drop(letter.id)
 
     def _sender(self, number: int) -> Sender:
         return Sender(self._ledger, number, self._targets, Random(f"{self._seed}/{number}"))

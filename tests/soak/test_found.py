@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -12,6 +13,7 @@ from runtime.callers import Callers
 from runtime.mailbox.box import Box
 from runtime.mailbox.journal import mark_done, mark_ended, unfinished
 from runtime.mailbox.letterbox import Letterbox
+from runtime.mailbox.page import CLOSED, READY
 from runtime.memory.slab import ADDRESS, FREE, GENERATION, HELD, SENT, STATE, Slab, body_of, parted, rounded
 from runtime.vault import Vault
 from runtime.wire import frame
@@ -55,6 +57,31 @@ def test_a_frame_that_ended_with_its_actor_is_not_taken_for_one_that_was_handled
 
         assert area[STATE_AT] == end
         assert unfinished(area) == []
+
+
+class ClosesMeanwhile:
+    """The words of a page whose mailbox is closed between a sender's two looks at them."""
+
+    def __init__(self) -> None:
+        self.lives = [READY, CLOSED]
+
+    def __getitem__(self, at: int) -> int:
+        return self.lives.pop(0)
+
+    def __setitem__(self, at: int, value: int) -> None:
+        return
+
+
+def test_a_frame_written_as_its_mailbox_was_being_closed_is_not_taken_for_one_that_was_not_written(
+    box: Box, tmp_path: Path
+) -> None:
+    letterbox = Letterbox(str(tmp_path / "one"), box.page_fd, refuse=False)
+    for post in (letterbox.post, letterbox.post_urgent):
+        letterbox.words = cast("memoryview", ClosesMeanwhile())
+
+        with pytest.raises(ConnectionResetError):
+            post(frame.tell(0, b"x"))
+    letterbox.close()
 
 
 @pytest.fixture
