@@ -137,8 +137,6 @@ class Zygote:
 
         def understudy() -> int:
             ours.close()
-            for spare in self._spares:
-                spare.sock.close()
             self._main.warm_up()
             try:
                 theirs.send(_IS_WARM)
@@ -196,6 +194,7 @@ class Zygote:
         try:
             wait_for_parent(self._supervisor, middle)
             self._sock.close()
+            self._dismiss_spares()  # in our copy only: a spare sees its zygote's end when nobody else holds it
             reset_signals()
             code = main()
         except SystemExit as exc:
