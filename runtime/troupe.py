@@ -285,6 +285,7 @@ class Troupe:
             if worker.box is not None:
                 certificate = not_launched(worker, "its zygote died before it could say what it had started")
                 kept |= self._bury(worker, worker.box, certificate)
+                worker.box.words[page.INCARNATION] += 1  # whoever comes next takes the journal over
         for pid in strangers:
             self._vault.receiver_gone(pid, kept)
 

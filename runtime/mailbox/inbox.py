@@ -229,6 +229,8 @@ class Inbox(ABC):
             if envelope is None:
                 words[ATTENTION] = 0
                 envelope = self._take_from(self._urgent)  # one may have come before the word was cleared
+                if envelope is not None:
+                    words[ATTENTION] = 1  # others may have been read into the journal with it
             if envelope is not None:
                 return envelope
             if words[CONTROL] != RUN:

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import cast
 
@@ -11,12 +11,16 @@ import pytest
 from actors.errors import Delivered
 from runtime.callers import Callers
 from runtime.mailbox.box import Box
+from runtime.mailbox.inbox import BlockingInbox
 from runtime.mailbox.journal import mark_done, mark_ended, unfinished
 from runtime.mailbox.letterbox import Letterbox
-from runtime.mailbox.page import CLOSED, READY
+from runtime.mailbox.page import ATTENTION, CLOSED, READY
+from runtime.mailbox.patience import Board, Patience
+from runtime.mailbox.replies import Replies
 from runtime.memory.slab import ADDRESS, FREE, GENERATION, HELD, SENT, STATE, Slab, body_of, parted, rounded
 from runtime.vault import Vault
 from runtime.wire import frame
+from runtime.wire.codec import Codec
 from runtime.wire.frame import CUT, DONE, DROPPED, QUEUED, STATE_AT
 
 OWNER = 5
@@ -82,6 +86,59 @@ def test_a_frame_written_as_its_mailbox_was_being_closed_is_not_taken_for_one_th
         with pytest.raises(ConnectionResetError):
             post(frame.tell(0, b"x"))
     letterbox.close()
+
+
+class Interrupted:
+    """The words of a page; senders write two urgent frames just as its actor says that it has seen all."""
+
+    def __init__(self, words: memoryview, interrupt: Callable[[], None]) -> None:
+        self.words = words
+        self.interrupt = interrupt
+
+    def __getitem__(self, at: int) -> int:
+        return self.words[at]
+
+    def __setitem__(self, at: int, value: int) -> None:
+        if at == ATTENTION and value == 0:
+            interrupt, self.interrupt = self.interrupt, lambda: None
+            interrupt()
+        self.words[at] = value
+
+
+def test_urgent_messages_that_come_together_as_the_lane_was_seen_empty_are_all_taken(box: Box, tmp_path: Path) -> None:
+    codec, board = Codec(), Board(None, 0, 0)
+    replies = Replies(str(tmp_path), box.words, codec, lambda _parts, _address: 0, lambda _body: None)
+    inbox = BlockingInbox(
+        box.page,
+        str(tmp_path / "one"),
+        codec,
+        replies,
+        {"hurry": (1, 0)},
+        lambda _body: memoryview(b""),
+        lambda _is: None,
+        patience=Patience(board),
+    )
+    kind, payload = codec.encode_call("hurry", (), {}, ())
+    assert isinstance(payload, bytes)
+    raw = frame.tell(kind, payload)
+    letterbox = Letterbox(str(tmp_path / "one"), box.page_fd, refuse=False)
+
+    def send_two() -> None:
+        assert letterbox.post_urgent(raw)
+        assert letterbox.post_urgent(raw)
+
+    inbox._words = Interrupted(box.words, send_two)
+
+    taken = []
+    while (message := inbox.take_nowait()) is not None:
+        inbox.done(message[0], message[1], None)
+        taken.append(message[1])
+
+    assert taken == ["hurry", "hurry"]
+    letterbox.close()
+    board.close()
+    for fd in inbox.fds:
+        os.close(fd)
 
 
 @pytest.fixture
