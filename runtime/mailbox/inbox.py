@@ -199,7 +199,7 @@ class Inbox(ABC):
         words[SINCE_NS] = now = monotonic_ns()
         words[IN_HAND] = at + 1
         try:
-            is_cut = unpack_length(view, end - TRAILER)[0] != length  # FR-2
+            is_cut = end > lane.extent or unpack_length(view, end - TRAILER)[0] != length  # FR-2
             chain, name, args = unpack_plain(b"" if is_cut else view[at + PAYLOAD_AT : end - TRAILER])
             view[at + INDEX_AT], retry = self._table[name]
             view[at + RETRY_AT] = retry
