@@ -47,7 +47,7 @@ def _worker(path: str, child: Child, worker: Worker | None) -> ChildStatus:
     status = ChildStatus(
         path,
         "worker",
-        state_of(child),
+        state_of(child, is_gone=worker is None or not worker.pid),
         incarnation=child.incarnation,
         restarts=child.restarts,
         actor=label,

@@ -6,6 +6,8 @@
 TR-1  A process is reaped before its death is told: one incarnation of a name at a time.
 TR-2  Whoever waits for an answer of the dead is told before anything is restarted.
 TR-3  What the dead leave behind (their process group; what was handed to us) is gone within SWEEP_SECONDS.
+TR-4  A process that says that it is ready before the zygote has reported its pid has started once that is known: nobody
+      is ever told of a running actor without a pid.
 """
 
 import asyncio
@@ -266,6 +268,8 @@ class Troupe:
         self._loop.add_reader(worker.pidfd, self._on_exit, worker)
         if worker.is_doomed:
             worker.send_signal(signal.SIGKILL)
+        if worker.is_ready:
+            self._started(worker)
 
     def failed(self, token: int, error: str) -> None:
         """See `launch.Outcome`."""
@@ -282,6 +286,7 @@ class Troupe:
             select.select([], [], [], 0.001)
         kept: set[int] = set()
         for worker in [self._by_token[token] for token in tokens]:
+            worker.is_ready = False
             if worker.box is not None:
                 certificate = not_launched(worker, "its zygote died before it could say what it had started")
                 kept |= self._bury(worker, worker.box, certificate)
@@ -313,9 +318,14 @@ class Troupe:
             elif worker is not None and worker.box is not None:
                 worker.is_ready = True
                 worker.box.set_life(page.READY)
-                self._watchdog.watch(worker)
-                self._recycler.watch(worker)
-                self._happened(event.Started(ready.path, ready.incarnation))
+                if worker.pid:
+                    self._started(worker)
+
+    def _started(self, worker: Worker) -> None:
+        """It is ready and its pid is known (TR-4)."""
+        self._watchdog.watch(worker)
+        self._recycler.watch(worker)
+        self._happened(event.Started(worker.path, worker.incarnation))
 
     def _on_exit(self, worker: Worker) -> None:
         ended = process_exit.reap(worker.pid)

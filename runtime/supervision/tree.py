@@ -315,9 +315,9 @@ def count_children(tree: Tree, path: Path) -> Counts:
     return Counts(1 if node.is_dynamic else size, active, supervisors, size - supervisors)
 
 
-def state_of(child: Child) -> ChildState:
-    """The state to show: a death that its supervisor has yet to handle is none of running."""
-    if child.state == "running" and child.down is not None:
+def state_of(child: Child, *, is_gone: bool = False) -> ChildState:
+    """The state to show: a death that its supervisor has yet to handle, or (is_gone) to hear of, is none of running."""
+    if child.state == "running" and (is_gone or child.down is not None):
         return "stopped" if child.spec.restart == "temporary" else "restarting"
     return child.state
 
