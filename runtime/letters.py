@@ -74,7 +74,7 @@ class Letters:
             self._vault.end_payload(body)
             return
         nbytes = len(raw) + self._vault.size_of(body)
-        letter = Letter(next(self._numbers), actor, time(), why[:_WHY_BYTES], nbytes, message)
+        letter = Letter(next(self._numbers), actor, time(), why[:_WHY_BYTES], nbytes, message, header.is_ask)
         if nbytes <= MOST_BYTES and body == header.body:
             self._kept[letter.id] = _Kept(letter, raw, body)
             self._nbytes += nbytes

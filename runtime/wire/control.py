@@ -360,6 +360,7 @@ class Letter(msgspec.Struct, frozen=True):
         why: in a few words.
         nbytes: of its frame and payload.
         message: its name; "" when that is not known, since only its actor opens it.
+        asked: somebody waited for its answer, and has been told.
     """
 
     id: int
@@ -368,6 +369,7 @@ class Letter(msgspec.Struct, frozen=True):
     why: str
     nbytes: int
     message: str = ""
+    asked: bool = False
 
 
 class Ending(msgspec.Struct, frozen=True):

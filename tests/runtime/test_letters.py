@@ -205,6 +205,7 @@ def test_poison_is_run_again_as_often_as_it_may_then_it_is_a_dead_letter_and_the
     assert behind.result() == []
     [letter] = system.letters("poisoned")
     assert letter.message == "take"
+    assert letter.asked
     assert "attempt 3" in letter.why
 
     poison.unlink()
@@ -223,7 +224,8 @@ def test_a_message_that_was_begun_without_a_retry_is_a_dead_letter(start: Start,
 
     assert wait_until(lambda: len(system.letters("mortal")) == 1)
     assert actor.pid() != pid
-    assert system.letters("mortal")[0].message == "die"
+    [letter] = system.letters("mortal")
+    assert (letter.message, letter.asked) == ("die", False)
 
 
 @pytest.mark.process
