@@ -30,6 +30,7 @@ def test_letters_of_one_actor_as_json(understudy: FakeMachine, capsys: pytest.Ca
         "why": "its actor stopped for good",
         "nbytes": 60,
         "message": "",
+        "asked": False,
     }
 
 
