@@ -291,7 +291,8 @@ def _open_replies(system: System, connection: Connection, request: control.OpenR
 def _start(system: System, connection: Connection, request: control.Start, fds: list[int]) -> None:
     _refuse_start_cycle(request.supervisor, request.starting)
     path = joined(request.supervisor, request.child.name)
-    spec = unpacked(request.child, fds)
+    above = system.tree.nodes.get(request.supervisor)
+    spec = unpacked(request.child, fds, above.spec.backoff if above is not None else None)
     system.start_child(request.supervisor, spec, lambda result: connection.result(result, path))
 
 

@@ -85,7 +85,7 @@ class Handle:
             spec = spec.options(**options)
         packer = Packer()
         try:
-            plan = packer.pack(name, spec)
+            plan = packer.pack(name, spec, self._joined(name))
             path, _ = self._request(
                 control.Start(supervisor=self._path, child=plan, starting=self._starting), packer.fds
             )
@@ -141,7 +141,7 @@ class Handle:
         front = [os.path.abspath(entry) for entry in path]
         packer = Packer(front)
         try:
-            plan = packer.pack_tree(self._path.rpartition(".")[2] or self._endpoint.system, spec)
+            plan = packer.pack_tree(self._path.rpartition(".")[2] or self._endpoint.system, spec, self._path)
             request = control.Reload(path=self._path, tree=plan, front=front, starting=self._starting)
             value, _ = self._request(request, packer.fds)
         finally:

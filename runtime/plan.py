@@ -18,7 +18,7 @@ from actors.errors import BadSpec
 from runtime.memory.seal import sealed
 from runtime.memory.snapshots import has_snapshots
 from runtime.process.zygote import joined_payload
-from runtime.supervision.spec import SupervisorSpec, WorkerSpec
+from runtime.supervision.spec import Path, SupervisorSpec, WorkerSpec, validate
 from runtime.wire.codec import Codec
 from runtime.wire.codec_pickler import is_importable
 from runtime.wire.control import Protocol, Subtree, Worker, encode
@@ -80,19 +80,28 @@ class Packer:
         self._codec = Codec(importable=partial(is_importable, front=path))
         self.fds: list[int] = []
 
-    def pack(self, name: str, spec: Child[Actor] | Tree) -> Worker | Subtree:
+    def pack(self, name: str, spec: Child[Actor] | Tree, path: Path = "") -> Worker | Subtree:
         """One specification and all below it.
+
+        Args:
+            name: of the child.
+            spec: what it is.
+            path: where it will be, for errors.
 
         Raises:
             BadSpec: a name or an option that cannot be.
             Unencodable: a constructor argument that cannot be sent.
         """
         if isinstance(spec, Tree):
-            return self.pack_tree(name, spec)
+            return self.pack_tree(name, spec, path)
         return self._pack_worker(checked_name(name), spec)
 
-    def pack_tree(self, name: str, spec: Tree) -> Subtree:
-        """A supervisor and all below it."""
+    def pack_tree(self, name: str, spec: Tree, path: Path = "") -> Subtree:
+        """A supervisor and all below it; raises as `pack`."""
+        validate(_outline(name, spec), path)
+        return self._pack_tree(name, spec)
+
+    def _pack_tree(self, name: str, spec: Tree) -> Subtree:
         return Subtree(
             name=name,
             strategy="dynamic" if spec.template is not None else spec.strategy,
@@ -103,10 +112,13 @@ class Packer:
             restart=spec.restart,
             shutdown=spec.shutdown,
             significant=spec.significant,
-            children=[self.pack(checked_name(child), below) for child, below in spec.children.items()],
+            children=[self._pack_below(checked_name(child), below) for child, below in spec.children.items()],
             template=None if spec.template is None else self._pack_worker("template", spec.template),
             max_children=spec.max_children,
         )
+
+    def _pack_below(self, name: str, spec: Child[Actor] | Tree) -> Worker | Subtree:
+        return self._pack_tree(name, spec) if isinstance(spec, Tree) else self._pack_worker(name, spec)
 
     def close(self) -> None:
         """Close the payloads; the supervisor has its own descriptors of them."""
@@ -144,14 +156,45 @@ class Packer:
         )
 
 
-def unpacked(plan: Worker | Subtree, fds: list[int]) -> WorkerSpec | SupervisorSpec:
+def _outline(name: str, spec: Tree) -> SupervisorSpec:
+    """What the decisions will check, without what is to run: bad flags are told before anything starts."""
+    return SupervisorSpec(
+        name=name,
+        restart=spec.restart,
+        shutdown=spec.shutdown,
+        significant=spec.significant,
+        strategy="dynamic" if spec.template is not None else spec.strategy,
+        max_restarts=spec.max_restarts,
+        max_seconds=spec.max_seconds,
+        backoff=spec.backoff,
+        auto_shutdown=spec.auto_shutdown,
+        children=tuple(
+            _outline(child, below) if isinstance(below, Tree) else _outline_worker(child, below)
+            for child, below in spec.children.items()
+        ),
+        template=None if spec.template is None else _outline_worker("template", spec.template),
+        max_children=spec.max_children,
+    )
+
+
+def _outline_worker(name: str, spec: Child[Actor]) -> WorkerSpec:
+    options = checked(spec.settings, name)
+    return WorkerSpec(name, options.restart, options.shutdown, options.ready, options.significant)
+
+
+def unpacked(plan: Worker | Subtree, fds: list[int], backoff: Backoff | None) -> WorkerSpec | SupervisorSpec:
     """The specification that decisions are made on; its programs own the descriptors from now on.
+
+    Args:
+        plan: what came.
+        fds: the payloads beside it.
+        backoff: of the supervisor above, which a pool shares.
 
     Raises:
         Protocol: a payload that did not come along.
     """
     if isinstance(plan, Worker):
-        return _worker(plan, fds)
+        return _worker(plan, fds, backoff)
     return unpacked_tree(plan, fds)
 
 
@@ -170,13 +213,13 @@ def unpacked_tree(plan: Subtree, fds: list[int]) -> SupervisorSpec:
         max_seconds=plan.max_seconds,
         backoff=plan.backoff,
         auto_shutdown=plan.auto_shutdown,
-        children=tuple(unpacked(child, fds) for child in plan.children),
+        children=tuple(unpacked(child, fds, plan.backoff) for child in plan.children),
         template=template,
         max_children=plan.max_children,
     )
 
 
-def _worker(plan: Worker, fds: list[int]) -> WorkerSpec | SupervisorSpec:
+def _worker(plan: Worker, fds: list[int], backoff: Backoff | None) -> WorkerSpec | SupervisorSpec:
     program = _program(plan, fds)
     if plan.replicas == 1:
         return _single(plan, program)
@@ -190,7 +233,7 @@ def _worker(plan: Worker, fds: list[int]) -> WorkerSpec | SupervisorSpec:
         "infinity",
         plan.significant,
         max_restarts=3 * plan.replicas,  # the default window, for each of them
-        backoff=Backoff(),
+        backoff=backoff,
         children=members,
         pool=True,
     )

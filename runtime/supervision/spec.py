@@ -128,6 +128,9 @@ def _check_flags(spec: SupervisorSpec, where: str) -> None:
         raise BadSpec(where, "invalid_intensity", f"expected max_restarts of 0 or more, got {spec.max_restarts!r}")
     if not (_is_seconds(spec.max_seconds) and spec.max_seconds > 0):
         raise BadSpec(where, "invalid_period", f"expected max_seconds above 0, got {spec.max_seconds!r}")
+    if not (spec.backoff is None or _is_backoff(spec.backoff)):
+        expected = "None or a Backoff of seconds from 0 on and a jitter from 0 to 1"
+        raise BadSpec(where, "invalid_backoff", f"expected {expected}, got {spec.backoff!r}")
     if spec.auto_shutdown not in ("never", "any_significant", "all_significant"):
         expected = "never|any_significant|all_significant"
         raise BadSpec(where, "invalid_auto_shutdown", f"expected {expected}, got {spec.auto_shutdown!r}")
@@ -146,6 +149,16 @@ def _check_child(child: Spec, supervisor: SupervisorSpec, where: str) -> None:
         raise BadSpec(where, "invalid_significant", f"expected true or false, got {child.significant!r}")
     if child.shutdown not in ("kill", "infinity") and not _is_seconds(child.shutdown):
         raise BadSpec(where, "invalid_shutdown", f'expected seconds, "kill" or "infinity", got {child.shutdown!r}')
+
+
+def _is_backoff(value: object) -> bool:
+    return (
+        isinstance(value, Backoff)
+        and _is_seconds(value.first)
+        and _is_seconds(value.most)
+        and _is_seconds(value.jitter)
+        and value.jitter <= 1
+    )
 
 
 def _is_count(value: object) -> bool:

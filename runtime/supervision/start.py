@@ -178,7 +178,7 @@ def _continued(spec: Spec, position: int, before: Child | None) -> Child:
 
 def _refuse_spec(turn: Turn, node: Node, error: BadSpec) -> None:
     node.phase = "down"
-    reason = Reason(f"bad specification: {error.what}")
+    reason = Reason(f"bad specification: {error}")
     if node.booting is None:
         turn.steps.append(Down(node.path, reason))
         return
