@@ -8,7 +8,7 @@ import inspect
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Generic, Literal, ParamSpec, Self, TypeVar
+from typing import Any, Generic, Literal, ParamSpec, Self, TypedDict, TypeVar, Unpack
 
 from actors.actor import Actor, OnRaise
 from actors.errors import BadActor, BadSpec
@@ -90,6 +90,23 @@ class ChildOptions:
     limits: Limits | None = None
 
 
+class Options(TypedDict, total=False):
+    """The fields of `ChildOptions` as keyword arguments, each of which may be left out."""
+
+    restart: RestartType
+    shutdown: Shutdown
+    ready: float
+    mailbox: Mailbox
+    on_raise: OnRaise | None
+    replicas: int
+    significant: bool
+    drain: Drain
+    understudies: int
+    watchdog: float | None
+    heartbeat: float | None
+    limits: Limits | None
+
+
 @dataclass(frozen=True, slots=True)
 class Child(Generic[A]):
     """A worker: an actor class, its constructor arguments, and its options.
@@ -106,43 +123,13 @@ class Child(Generic[A]):
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     settings: ChildOptions = field(default_factory=ChildOptions)
 
-    def options(
-        self,
-        *,
-        restart: RestartType | None = None,
-        shutdown: Shutdown | None = None,
-        ready: float | None = None,
-        mailbox: Mailbox | None = None,
-        on_raise: OnRaise | None = None,
-        replicas: int | None = None,
-        significant: bool | None = None,
-        drain: Drain | None = None,
-        understudies: int | None = None,
-        watchdog: float | None = None,
-        heartbeat: float | None = None,
-        limits: Limits | None = None,
-    ) -> Self:
-        """A new child with these options changed; None leaves one as it is.
+    def options(self, **options: Unpack[Options]) -> Self:
+        """A new child with these options changed.
 
         Raises:
             BadSpec: a value that cannot be; `.what` is OTP's word for it.
         """
-        given: dict[str, Any] = {
-            "restart": restart,
-            "shutdown": shutdown,
-            "ready": ready,
-            "mailbox": mailbox,
-            "on_raise": on_raise,
-            "replicas": replicas,
-            "significant": significant,
-            "drain": drain,
-            "understudies": understudies,
-            "watchdog": watchdog,
-            "heartbeat": heartbeat,
-            "limits": limits,
-        }
-        changed = {key: value for key, value in given.items() if value is not None}
-        settings = checked(replace(self.settings, **changed), getattr(self.actor, "__qualname__", "child"))
+        settings = checked(replace(self.settings, **options), getattr(self.actor, "__qualname__", "child"))
         return replace(self, settings=settings)
 
 

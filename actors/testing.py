@@ -15,11 +15,10 @@ ST-4  Restarts are by restart type, at once; more than max_restarts in max_secon
 ST-5  One thread: an actor in a blocking wait goes on only when the waits above it have ended.
 """
 
-from typing import Any, Self, TypeVar, overload
+from typing import Any, Self, TypeVar, Unpack, overload
 
-from actors.actor import OnRaise
 from actors.certificate import DeathCertificate
-from actors.child import Child, Drain, Limits, Mailbox, RestartType, Shutdown, Tree, checked_name
+from actors.child import Child, Options, Tree, checked_name
 from actors.interfaces import attach, detach
 from actors.layout import Layout
 from actors.ref import Ref, is_ref, name_of
@@ -40,27 +39,10 @@ class StageSupervisor:
         self._path = path
 
     @overload
-    def start(
-        self,
-        spec: Child[A],
-        *,
-        name: str,
-        restart: RestartType | None = None,
-        shutdown: Shutdown | None = None,
-        ready: float | None = None,
-        mailbox: Mailbox | None = None,
-        on_raise: OnRaise | None = None,
-        replicas: int | None = None,
-        significant: bool | None = None,
-        drain: Drain | None = None,
-        understudies: int | None = None,
-        watchdog: float | None = None,
-        heartbeat: float | None = None,
-        limits: Limits | None = None,
-    ) -> A: ...
+    def start(self, spec: Child[A], *, name: str, **options: Unpack[Options]) -> A: ...
     @overload
     def start(self, spec: Tree, *, name: str) -> "StageSupervisor": ...
-    def start(self, spec: Child[Any] | Tree, *, name: str, **options: Any) -> Any:
+    def start(self, spec: Child[Any] | Tree, *, name: str, **options: Unpack[Options]) -> Any:
         """Start an actor and return its reference once it is ready; of a tree, its children in order.
 
         Raises:

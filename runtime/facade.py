@@ -2,11 +2,10 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar, Unpack, overload
 
-from actors.actor import OnRaise
 from actors.certificate import DeathCertificate
-from actors.child import Child, Drain, Limits, Mailbox, RestartType, Shutdown, Tree
+from actors.child import Child, Options, Tree
 from actors.layout import Layout
 from actors.region import Writers
 from runtime.handle import Handle
@@ -24,27 +23,10 @@ class AsyncHandle:
         self._handle = handle
 
     @overload
-    async def start(
-        self,
-        spec: Child[A],
-        *,
-        name: str,
-        restart: RestartType | None = None,
-        shutdown: Shutdown | None = None,
-        ready: float | None = None,
-        mailbox: Mailbox | None = None,
-        on_raise: OnRaise | None = None,
-        replicas: int | None = None,
-        significant: bool | None = None,
-        drain: Drain | None = None,
-        understudies: int | None = None,
-        watchdog: float | None = None,
-        heartbeat: float | None = None,
-        limits: Limits | None = None,
-    ) -> A: ...
+    async def start(self, spec: Child[A], *, name: str, **options: Unpack[Options]) -> A: ...
     @overload
     async def start(self, spec: Tree, *, name: str) -> "AsyncHandle": ...
-    async def start(self, spec: Any, *, name: str, **options: Any) -> Any:
+    async def start(self, spec: Any, *, name: str, **options: Unpack[Options]) -> Any:
         """Start a child, and return when it is ready."""
         started = await asyncio.to_thread(lambda: self._handle.start(spec, name=name, **options))
         return AsyncHandle(started) if isinstance(started, Handle) else started

@@ -6,13 +6,12 @@ Every call blocks for the supervisor's answer: a start until the child is ready,
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar, Unpack, overload
 
 import msgspec
 
-from actors.actor import OnRaise
 from actors.certificate import DeathCertificate
-from actors.child import Child, Drain, Limits, Mailbox, RestartType, Shutdown, Tree
+from actors.child import Child, Options, Tree
 from actors.errors import ActorError, BadSpec, BlockingCall
 from actors.interfaces import machine_for
 from actors.layout import Layout
@@ -45,27 +44,10 @@ class Handle:
         self._starting = starting
 
     @overload
-    def start(
-        self,
-        spec: Child[A],
-        *,
-        name: str,
-        restart: RestartType | None = None,
-        shutdown: Shutdown | None = None,
-        ready: float | None = None,
-        mailbox: Mailbox | None = None,
-        on_raise: OnRaise | None = None,
-        replicas: int | None = None,
-        significant: bool | None = None,
-        drain: Drain | None = None,
-        understudies: int | None = None,
-        watchdog: float | None = None,
-        heartbeat: float | None = None,
-        limits: Limits | None = None,
-    ) -> A: ...
+    def start(self, spec: Child[A], *, name: str, **options: Unpack[Options]) -> A: ...
     @overload
     def start(self, spec: Tree, *, name: str) -> "Handle": ...
-    def start(self, spec: Child[Any] | Tree, *, name: str, **options: Any) -> Any:
+    def start(self, spec: Child[Any] | Tree, *, name: str, **options: Unpack[Options]) -> Any:
         """Start a child, and block until it is ready.
 
         Args:
