@@ -1,131 +1,33 @@
-"""The host: main of an actor process, and the `Machine` of the actor that lives in it.
+"""The host: main of an actor process.
 
-    launched → page, journal, inbox → the class, its arguments → __init__ → on_start → ready
-             → THE loop (actors.loop) → on_stop → exit code 0
+    launched → its page, its `Machine` → a life (runtime.life), to its end → exit code 0
     anything that raises on the way: its traceback becomes the page's last words, exit code 1
 
-HO-1  An actor with only `def` handlers and hooks is driven by one `send(None)`; any `async def`: by asyncio.
-HO-2  A child that is forked in a handler and would return into the loop ends instead: the mailbox is not its.
-HO-3  Nothing is sent to become ready but one frame on the supervisor's event pipe.
-HO-4  What ends the process is in the last words of the page before it ends: the traceback of an exception, the stacks
+HO-1  What ends the process is in the last words of the page before it ends: the traceback of an exception, the stacks
       of all threads at a fatal signal (faulthandler, which needs no GIL), those of the tasks when it is asked to.
 """
 
-import asyncio
 import atexit
 import contextlib
 import faulthandler
 import gc
-import inspect
 import os
 import sys
 import traceback
-from collections.abc import Coroutine
-from time import monotonic_ns
-from typing import Any
 
-import msgspec
-
-from actors.actor import Actor, Down
-from actors.certificate import DeathCertificate
-from actors.context import Context
-from actors.errors import ActorError
+from actors.actor import Actor
 from actors.interfaces import attach
-from actors.layout import Layout
-from actors.loop import Part, call_hook, part_of, run
-from actors.message import BoundMessage, MessageEntry, messages_of
-from actors.ref import Ref
-from runtime import crash
-from runtime.actorlog import logger
 from runtime.endpoint import Endpoint
-from runtime.facade import OwnSupervisor
+from runtime.life import REPLY_FIFO_BYTES, Host, live
 from runtime.mailbox import page as pages
-from runtime.mailbox.inbox import AsyncInbox, BlockingInbox, Inbox
-from runtime.mailbox.page import BEAT_NS, LAST_WORDS_SIZE, LISTENS, TASKS_SIGNAL, Page
-from runtime.mailbox.patience import Board, Patience
-from runtime.mailbox.replies import Replies
-from runtime.memory.lock import Holder
-from runtime.memory.region import Region
-from runtime.memory.snapshots import Snapshots, latest
-from runtime.politeloop import polite_loop
+from runtime.mailbox.page import Page
+from runtime.mailbox.patience import Board
 from runtime.process import prctl
-from runtime.process.order import Launch, Ready, ready_line
-from runtime.process.zygote import constructor_part
-from runtime.regions import Regions
+from runtime.process.order import Launch
 from runtime.stderr import KeptStderr
-from runtime.trace import formatted, tasks_of
+from runtime.trace import formatted
 from runtime.wire.codec import Codec
-from runtime.wire.control import GrowSnapshots, KeepLetter, Watch
 from runtime.wire.line import Lines
-from runtime.wire.parts import whole
-from runtime.wire.placeholder import RefTo, RegionTo
-
-_HOOKS = ("on_start", "on_stop", "on_down", "on_error")
-_REPLY_FIFO_BYTES = 4096
-DOWN = "on_down"
-
-
-class Host:
-    """The `Backstage` of one actor: its endpoint, its log, its supervisor."""
-
-    def __init__(self, launch: Launch, page: Page, board: Board) -> None:
-        self._launch = launch
-        self._page = page
-        self.board = board
-        lines = Lines(launch.directory, launch.system)
-        self.endpoint = Endpoint(
-            launch.directory, launch.system, lines, board, own=launch.address, fifo_bytes=_REPLY_FIFO_BYTES
-        )
-        self.endpoint.regions = Regions(lines, launch.system, launch.path, self._writer_died)
-        self._log: Any = None
-        self._is_starting = True
-
-    @property
-    def log(self) -> Any:
-        """A BoundLogger, made on first use: most actors never log."""
-        if self._log is None:
-            self._log = logger(self._launch.path, self._launch.incarnation, self._page)
-        return self._log
-
-    @property
-    def system(self) -> str:
-        """Name of the system."""
-        return self._launch.system
-
-    @property
-    def supervisor(self) -> OwnSupervisor:
-        """A handle of the supervisor this actor lives under."""
-        parent = self._launch.address.rpartition(".")[0]
-        return OwnSupervisor(self.endpoint, parent, self._launch.path if self._is_starting else "")
-
-    def now_ns(self) -> int:
-        """CLOCK_MONOTONIC."""
-        return self.endpoint.now_ns()
-
-    def bind(self, path: str, name: str, entry: MessageEntry | None) -> BoundMessage[Any, Any]:
-        """See `actors.interfaces.Machine.bind`."""
-        return self.endpoint.bind(path, name, entry)
-
-    def region(self, name: str, layout: type[Layout] | None = None) -> Region[Any]:
-        """See `actors.interfaces.Machine.region`."""
-        return self.endpoint.regions.open(name, layout)
-
-    def watch(self, path: str) -> None:
-        """See `actors.interfaces.Backstage.watch`."""
-        self.endpoint.lines.request(Watch(path=path, watcher=self._launch.path, on=True))
-
-    def unwatch(self, path: str) -> None:
-        """See `actors.interfaces.Backstage.unwatch`."""
-        self.endpoint.lines.request(Watch(path=path, watcher=self._launch.path, on=False))
-
-    def tell_ready(self, *, is_ignored: bool) -> None:
-        """Say that the actor is ready, or that it need not run (HO-3)."""
-        self._is_starting = False
-        ready = Ready(self._launch.path, self._launch.incarnation, is_ignored)
-        os.write(self._launch.events, ready_line(ready))
-
-    def _writer_died(self, region: str, dead: Holder | None) -> None:
-        self.log.warning("a writer died in a transaction", region=region, owner=str(dead or "unknown"))
 
 
 def play(launch: Launch, page_fd: int, payload_fd: int, board_fd: int, snapshots_fd: int = -1) -> int:
@@ -140,14 +42,7 @@ def play(launch: Launch, page_fd: int, payload_fd: int, board_fd: int, snapshots
     sys.stderr = KeptStderr(sys.stderr, page.log)
     attach(host)
     try:
-        actor_class, args, kwargs = host.endpoint.codec.decode_constructor(constructor_part(payload_fd))
-        os.close(payload_fd)
-        args = tuple(_resolved(value, host) for value in args)
-        kwargs = {key: _resolved(value, host) for key, value in kwargs.items()}
-        entries = list(messages_of(actor_class).values())
-        page.publish(entries)
-        life = _Life(host, launch, page, actor_class, entries, snapshots_fd)
-        _drive(life, args, kwargs, last_words if _is_async(actor_class) else None)
+        live(host, launch, page, payload_fd, snapshots_fd, last_words)
     except Exception as error:  # whatever the user's code raised is the death certificate's
         page.say(formatted(error))
         return 1
@@ -168,7 +63,7 @@ def warm_up() -> None:
         codec = Codec()
         codec.decode_call(*codec.encode_call("rehearse", (1,), {}, ()))
         codec.decode_value(*codec.encode_value([Actor], "rehearse"))
-        Endpoint("", "", Lines("", ""), Board(None, 0, 0), own="", fifo_bytes=_REPLY_FIFO_BYTES).close()
+        Endpoint("", "", Lines("", ""), Board(None, 0, 0), own="", fifo_bytes=REPLY_FIFO_BYTES).close()
         last_words = _last_words_file(fd, rehearsal.last_words_at)
         faulthandler.enable(file=last_words, all_threads=True)
         faulthandler.disable()
@@ -177,164 +72,6 @@ def warm_up() -> None:
     finally:
         os.close(fd)
         gc.enable()
-
-
-class _Life:
-    """One incarnation, from constructor to on_stop."""
-
-    def __init__(
-        self,
-        host: Host,
-        launch: Launch,
-        page: Page,
-        actor_class: type[Actor],
-        entries: list[MessageEntry],
-        snapshots_fd: int,
-    ) -> None:
-        self.snapshots_fd = snapshots_fd
-        self.unsnapped = {entry.name for entry in entries if not entry.options.snapshot}
-        self.host = host
-        self.launch = launch
-        self.page = page
-        self.actor_class = actor_class
-        self.table = {entry.name: (n, entry.options.retry) for n, entry in enumerate(entries, 1)}
-        self.context = Context(host, actor_class, launch.path, launch.incarnation)
-
-    async def play(self, inbox: Inbox, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Construct the actor, say that it is ready, run the loop, stop in order."""
-        actor = self.actor_class.__new__(self.actor_class)
-        actor.__dict__["_understudy_context"] = self.context
-        actor.__init__(*args, **kwargs)  # type: ignore[misc]  # the context had to be there before it
-        if self.snapshots_fd >= 0:
-            await self._restore(actor, inbox)
-        await call_hook(actor.on_start)
-        part = self._part(actor)
-        self.host.tell_ready(is_ignored=self.context.stop_reason is not None)
-        if self.context.stop_reason is not None:
-            return
-        reason = await run(part, inbox)
-        try:
-            await call_hook(actor.on_stop, reason)
-        except Exception:  # the exit goes on
-            self.context.log.exception("on_stop failed")
-
-    async def _restore(self, actor: Actor, inbox: Inbox) -> None:
-        """Start from the last commit, and have every message committed from now on."""
-        codec, lines = self.host.endpoint.codec, self.host.endpoint.lines
-        _, commit = latest([self.snapshots_fd])
-        if commit is not None:
-            await call_hook(actor.restore, codec.decode_value(commit.kind, commit.state))  # type: ignore[attr-defined]
-
-        def grow(nbytes: int) -> int:
-            return lines.request(GrowSnapshots(path=self.launch.path, nbytes=nbytes))[1][0]
-
-        snapshots = Snapshots(self.snapshots_fd, grow)
-        take = actor.snapshot  # type: ignore[attr-defined]  # has_snapshots has seen both
-
-        def commit_state(epoch: int, frame: int, reply_to: int, answer: bytes, name: str) -> None:
-            if name not in self.unsnapped:
-                kind, state = codec.encode_value(take(), "snapshot")
-                snapshots.commit(epoch, frame, reply_to, answer, kind, whole(state))
-
-        inbox.commit_by(commit_state)
-
-    def inbox(self, kind: type[Inbox], **more: Any) -> Inbox:
-        """The mailbox's receiving end, with what an earlier incarnation left."""
-        endpoint = self.host.endpoint
-        arena, words = endpoint.arena, self.page.words
-        replies = Replies(f"{self.launch.directory}/replies", words, endpoint.codec, arena.put_answer, arena.free)
-        inbox = kind(
-            self.page,
-            f"{self.launch.directory}/{self.launch.mailbox}",
-            endpoint.codec,
-            replies,
-            self.table,
-            endpoint.arena.lease,
-            self._redelivered,
-            **more,
-        )
-        inbox.give_up_by(self._unread)
-        os.register_at_fork(after_in_child=inbox.disown)  # HO-2
-        crash.arm(inbox, self.host, self.launch.incarnation)
-        return inbox
-
-    def _part(self, actor: Actor) -> Part:
-        crash = self.launch.crash_on_raise
-        if crash is None:
-            crash = self.actor_class.__on_raise__ == "crash"
-
-        def on_down(path: str, reason: str, certificate: bytes | None) -> Any:
-            plain = None if certificate is None else msgspec.msgpack.decode(certificate)
-            return actor.on_down(Down(path, reason, plain and DeathCertificate.from_dict(plain)))
-
-        part = part_of(actor, self.context, crash_on_raise=crash)
-        part.handlers[DOWN] = on_down
-        if inspect.iscoroutinefunction(actor.on_down):
-            part.asynchronous.add(DOWN)
-        return part
-
-    def _unread(self, raw: bytes, why: str) -> None:
-        with contextlib.suppress(ActorError):  # the supervisor is going: nobody would read the letter
-            self.host.endpoint.lines.request(KeepLetter(path=self.launch.path, frame=raw, why=why[:300]))
-
-    def _redelivered(self, value: bool) -> None:  # a callback's value
-        self.context.redelivered = value
-
-
-def _drive(life: _Life, args: tuple[Any, ...], kwargs: dict[str, Any], last_words: int | None) -> None:
-    """Run the life to its end (HO-1); last_words: of an actor that runs on asyncio, its descriptor of them."""
-    if last_words is not None:
-        with asyncio.Runner(loop_factory=lambda: polite_loop(life.host.board)) as runner:
-            _be_watched(runner.get_loop(), life.page, life.launch.heartbeat, last_words)
-            try:
-                runner.run(life.play(life.inbox(AsyncInbox), args, kwargs))
-            finally:
-                life.page.words[LISTENS] = life.page.words[BEAT_NS] = 0
-    else:
-        _run_blocking(life.play(life.inbox(BlockingInbox, patience=Patience(life.host.board)), args, kwargs))
-
-
-def _be_watched(loop: asyncio.AbstractEventLoop, page: Page, heartbeat: float, last_words: int) -> None:
-    """Answer when the stacks of the tasks are asked for (HO-4); with a heartbeat (seconds, 0: none) beat."""
-
-    def write_tasks() -> None:
-        os.write(last_words, tasks_of(loop).encode(errors="replace")[: LAST_WORDS_SIZE // 2])
-
-    def beat() -> None:
-        page.words[BEAT_NS] = monotonic_ns()
-        loop.call_later(heartbeat / 3, beat)
-
-    loop.add_signal_handler(TASKS_SIGNAL, write_tasks)
-    page.words[LISTENS] = 1
-    if heartbeat:
-        beat()
-
-
-def _run_blocking(coroutine: Coroutine[Any, Any, None]) -> None:
-    try:
-        coroutine.send(None)
-    except StopIteration:
-        return
-    raise RuntimeError("an actor without `async def` suspended its loop")
-
-
-def _is_async(actor_class: type[Actor]) -> bool:
-    hooks = (getattr(actor_class, name) for name in _HOOKS)
-    is_async = any(entry.is_async for entry in messages_of(actor_class).values())
-    return is_async or any(inspect.iscoroutinefunction(hook) for hook in hooks)
-
-
-def _resolved(value: Any, host: Host) -> Any:
-    """Constructor arguments from a file, with what `{"$ref" = …}` and `{"$region" = …}` stand for."""
-    if isinstance(value, RefTo):
-        return Ref(host, value.path)
-    if isinstance(value, RegionTo):
-        return host.region(value.name, value.layout)
-    if type(value) is list:
-        return [_resolved(item, host) for item in value]
-    if type(value) is dict:
-        return {key: _resolved(item, host) for key, item in value.items()}
-    return value
 
 
 def _last_words_file(page_fd: int, at: int) -> int:

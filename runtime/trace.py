@@ -5,6 +5,7 @@ No arguments and no local variables: what a message carried never gets into a lo
 
 import asyncio
 import re
+import threading
 import traceback
 from pathlib import Path
 from types import FrameType
@@ -13,8 +14,15 @@ from typing import Any
 from actors import loop
 
 _ROOT = Path(__file__).resolve().parent
-_OURS = tuple(str(_ROOT / name) for name in ("host.py", "process", "supervisor.py", "troupe.py", "warden.py"))
-_LEADING = (*_OURS, str(Path(loop.__file__).resolve()), str(Path(asyncio.__file__).resolve().parent), "<string>")
+_LEADING_NAMES = ("host.py", "life.py", "process", "supervisor.py", "threadhost.py", "troupe.py", "warden.py")
+_OURS = tuple(str(_ROOT / name) for name in _LEADING_NAMES)
+_LEADING = (
+    *_OURS,
+    str(Path(loop.__file__).resolve()),
+    str(Path(asyncio.__file__).resolve().parent),
+    str(Path(threading.__file__).resolve()),
+    "<string>",
+)
 _NATIVE_LINE = re.compile(r'  File "(.*)", line \d+ in ')
 
 
