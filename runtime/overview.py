@@ -4,6 +4,7 @@ from time import monotonic_ns
 
 import msgspec
 
+from runtime.backlog import Backlogs
 from runtime.mailbox import page
 from runtime.plan import Program
 from runtime.supervision.spec import SupervisorSpec, joined
@@ -31,7 +32,7 @@ def _append(found: list[ChildStatus], tree: Tree, troupe: Troupe, node: Node, *,
             if deep and below is not None:
                 _append(found, tree, troupe, below, deep=deep)
         else:
-            found.append(_worker(path, child, troupe.get(path)))
+            found.append(_worker(path, child, troupe.get(path), troupe.backlogs))
 
 
 def _supervisor(path: str, child: Child, spec: SupervisorSpec) -> ChildStatus:
@@ -41,7 +42,7 @@ def _supervisor(path: str, child: Child, spec: SupervisorSpec) -> ChildStatus:
     )
 
 
-def _worker(path: str, child: Child, worker: Worker | None) -> ChildStatus:
+def _worker(path: str, child: Child, worker: Worker | None, backlogs: Backlogs) -> ChildStatus:
     payload = child.spec.payload if not isinstance(child.spec, SupervisorSpec) else None
     label = payload.actor if isinstance(payload, Program) else ""
     status = ChildStatus(
@@ -68,4 +69,5 @@ def _worker(path: str, child: Child, worker: Worker | None) -> ChildStatus:
         in_hand_seconds=max(0.0, since),
         queued_bytes=worker.box.queued_bytes(),
         mailbox_bytes=worker.box.mailbox_bytes,
+        waiting_seconds=backlogs.waiting_seconds(path),
     )

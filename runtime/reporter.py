@@ -70,6 +70,20 @@ class Reporter:
         if count & (count - 1) == 0:
             self._log.warning("dead letters dropped: there are too many", actor=path, count=count)
 
+    def slow_consumer(self, path: str, waiting_bytes: int, mailbox_bytes: int, waiting_seconds: float) -> None:
+        """An actor does not keep up (runtime.backlog)."""
+        self._log.warning(
+            "slow consumer: its mailbox is nearly full, or what waits there waits long",
+            actor=path,
+            waiting_bytes=waiting_bytes,
+            mailbox_bytes=mailbox_bytes,
+            waiting_seconds=round(waiting_seconds, 1),
+        )
+
+    def caught_up(self, path: str) -> None:
+        """It keeps up again."""
+        self._log.info("slow consumer has caught up", actor=path)
+
     def mailbox_is_small(self, path: str, granted: int, wanted: int) -> None:
         """The kernel gave less than was asked for."""
         self._log.warning(

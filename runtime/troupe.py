@@ -20,6 +20,7 @@ from functools import partial
 from time import monotonic_ns
 
 from actors.certificate import DeathCertificate
+from runtime.backlog import Backlogs
 from runtime.callers import Callers
 from runtime.letters import Letters
 from runtime.limits import Recycler
@@ -74,6 +75,7 @@ class Troupe:
         self._reporter = reporter
         self._letters = letters
         self._watchdog = Watchdog()
+        self.backlogs = Backlogs(lambda: self, reporter)
         self._recycler = Recycler(lambda: self, reporter.recycled)
         self._oom = OomCounter()
         self._happened = happened
@@ -97,6 +99,7 @@ class Troupe:
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._events_read, self._on_events)
         self._launcher.open()
+        self.backlogs.open()
 
     def set_up(self, path: list[str], argv: list[str]) -> None:
         """The surroundings of the owner's program, for the zygote."""

@@ -17,7 +17,7 @@ from runtime.mailbox import fifo, page
 from runtime.mailbox.journal import is_started, mark_done, mark_ended, unfinished
 from runtime.mailbox.page import Page
 from runtime.memory import snapshots
-from runtime.wire.frame import FLAGS_AT, LARGE, NOTICE, Header, tell, walk
+from runtime.wire.frame import FLAGS_AT, LARGE, LENGTH, NOTICE, Header, tell, walk
 
 _WAKE_UP = tell(0, b"")
 URGENT_BYTES = 4096
@@ -101,6 +101,18 @@ class Box:
         in_hand = self.words[page.IN_HAND] & ~page.URGENT_LANE
         journal = max(0, self.words[page.EXTENT] - in_hand + 1) if in_hand else 0
         return fifo.queued_bytes(self._mailbox) + journal
+
+    def fifo_bytes(self) -> int:
+        """Bytes in the kernel's queue alone."""
+        return fifo.queued_bytes(self._mailbox)
+
+    def journal_bytes(self) -> int:
+        """Bytes of the journal behind the message in hand; 0 while one of the second lane is."""
+        word = self.words[page.IN_HAND]
+        if not word or word & page.URGENT_LANE or word > len(self.page.journal) - LENGTH.size:
+            return 0
+        length: int = LENGTH.unpack_from(self.page.journal, word - 1)[0]
+        return max(0, self.words[page.EXTENT] - (word - 1) - length)
 
     def in_hand(self) -> Header | None:
         """The message that was being handled, by the page's word."""

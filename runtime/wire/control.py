@@ -313,6 +313,7 @@ class ChildStatus(msgspec.Struct, frozen=True):
         queued_bytes: waiting in the mailbox.
         mailbox_bytes: its size.
         large_bytes: large bodies it holds or that wait for it.
+        waiting_seconds: how long what waits there has waited, at least, as of the last look (every 2 s); 0.0: nothing.
     """
 
     path: str
@@ -332,6 +333,7 @@ class ChildStatus(msgspec.Struct, frozen=True):
     queued_bytes: int = 0
     mailbox_bytes: int = 0
     large_bytes: int = 0
+    waiting_seconds: float = 0.0
 
 
 class Change(msgspec.Struct, frozen=True):
