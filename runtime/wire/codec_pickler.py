@@ -58,6 +58,8 @@ def is_importable(name: str, front: Sequence[str] = ()) -> bool:
 
 def _is_on_path(name: str, origin: str | None, front: Sequence[str]) -> bool:
     """Would an import find this module where it came from? One that was loaded from a file by hand would not be."""
+    if origin in ("built-in", "frozen"):  # found before any directory is looked at; `os` is one
+        return True
     parent = name.rpartition(".")[0]
     if parent and not is_importable(parent, front):
         return False
