@@ -12,7 +12,7 @@ point is reached for the n-th time (default: the first) in that incarnation (def
     before-answer   its handler has returned
     after-answer    its answer is written, the frame is not done yet
     stopping        an ordered stop has been seen
-    instruction     the n-th byte code of inbox, journal and replies while the journal holds something
+    instruction     the n-th byte code of inbox, journal, aside and replies while the journal holds something
 
 CR-1  Without the variable nothing is wrapped: it costs one look at the environment at each start.
 """
@@ -24,6 +24,8 @@ from collections.abc import Callable
 from types import CodeType, FrameType
 from typing import Any
 
+from runtime.mailbox import aside as aside_module
+from runtime.mailbox import asyncinbox as asyncinbox_module
 from runtime.mailbox import inbox as inbox_module
 from runtime.mailbox import journal as journal_module
 from runtime.mailbox import replies as replies_module
@@ -47,7 +49,8 @@ POINTS = frozenset(
     }
 )
 
-_TRACED = frozenset(module.__file__ for module in (inbox_module, journal_module, replies_module))
+_TRACED_MODULES = (inbox_module, asyncinbox_module, aside_module, journal_module, replies_module)
+_TRACED = frozenset(module.__file__ for module in _TRACED_MODULES)
 
 
 def arm(inbox: Inbox, host: object, incarnation: int) -> None:

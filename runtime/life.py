@@ -32,7 +32,8 @@ from runtime import crash
 from runtime.actorlog import logger
 from runtime.endpoint import Endpoint
 from runtime.facade import OwnSupervisor
-from runtime.mailbox.inbox import AsyncInbox, BlockingInbox, Inbox
+from runtime.mailbox.asyncinbox import AsyncInbox, ConcurrentInbox
+from runtime.mailbox.inbox import BlockingInbox, Inbox
 from runtime.mailbox.page import BEAT_NS, LAST_WORDS_SIZE, LISTENS, TASKS_SIGNAL, Page
 from runtime.mailbox.patience import Board, Patience
 from runtime.mailbox.replies import Replies
@@ -153,6 +154,7 @@ class _Life:
     ) -> None:
         self.snapshots_fd = snapshots_fd
         self.unsnapped = {entry.name for entry in entries if not entry.options.snapshot}
+        self.is_concurrent = any(entry.options.concurrent for entry in entries)
         self.host = host
         self.launch = launch
         self.page = page
@@ -245,7 +247,7 @@ def _run_async(life: _Life, args: tuple[Any, ...], kwargs: dict[str, Any], last_
     with asyncio.Runner(loop_factory=lambda: polite_loop(life.host.board)) as runner:
         _be_watched(runner.get_loop(), life.page, life.launch.heartbeat, last_words)
         try:
-            runner.run(life.play(life.inbox(AsyncInbox), args, kwargs))
+            runner.run(life.play(life.inbox(ConcurrentInbox if life.is_concurrent else AsyncInbox), args, kwargs))
         finally:
             life.page.words[LISTENS] = life.page.words[BEAT_NS] = 0
 

@@ -164,9 +164,10 @@ def _allowance_of(worker: Worker, now_ns: int) -> Allowance | None:
 
 
 def _glance_at(box: Box) -> Glance:
-    """Which message first, its time after that: another may have been taken in between, but no older one (WD-1)."""
-    header = box.in_hand()
-    return Glance(None if header is None else header.index, box.words[page.SINCE_NS], box.words[page.BEAT_NS])
+    """Message and time belong together (WD-1): where another was taken, or is shown, in between, it does not hang."""
+    in_hand, header, taken_ns = box.words[page.IN_HAND], box.in_hand(), box.words[page.SINCE_NS]
+    is_same = header is not None and box.words[page.IN_HAND] == in_hand
+    return Glance(header.index if header is not None and is_same else None, taken_ns, box.words[page.BEAT_NS])
 
 
 def _ns(seconds: float | None) -> int:

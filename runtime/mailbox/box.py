@@ -13,11 +13,11 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from runtime.mailbox import fifo, page
+from runtime.mailbox import aside, fifo, page
 from runtime.mailbox.journal import is_started, mark_done, mark_ended, unfinished
 from runtime.mailbox.page import Page
 from runtime.memory import snapshots
-from runtime.wire.frame import FLAGS_AT, LARGE, LENGTH, NOTICE, Header, tell, walk
+from runtime.wire.frame import FLAGS_AT, LARGE, LENGTH, NOTICE, OVERHEAD, Header, tell, unpack_length, walk
 
 _WAKE_UP = tell(0, b"")
 URGENT_BYTES = 4096
@@ -90,7 +90,7 @@ class Box:
 
     def is_handling(self) -> bool:
         """A message has begun and not ended, of those that run side by side too."""
-        return any(is_started(header) for area, _, _ in self._lanes() for header in unfinished(area))
+        return any(is_started(header) for lane in self._lanes() for header in lane.unfinished())
 
     def message_names(self) -> list[str]:
         """Names of the actor's messages, in the order of its table."""
@@ -98,9 +98,7 @@ class Box:
 
     def queued_bytes(self) -> int:
         """Bytes waiting: in the kernel, and read but not handled."""
-        in_hand = self.words[page.IN_HAND] & ~page.URGENT_LANE
-        journal = max(0, self.words[page.EXTENT] - in_hand + 1) if in_hand else 0
-        return fifo.queued_bytes(self._mailbox) + journal
+        return fifo.queued_bytes(self._mailbox) + page.unread_bytes(self.words)
 
     def fifo_bytes(self) -> int:
         """Bytes in the kernel's queue alone."""
@@ -115,13 +113,13 @@ class Box:
         return max(0, self.words[page.EXTENT] - (word - 1) - length)
 
     def in_hand(self) -> Header | None:
-        """The message that was being handled, by the page's word."""
+        """The message that was being handled, by the page's word; of several the one that was begun first."""
         word = self.words[page.IN_HAND]
         if not word:
             return None
-        area = self.page.urgent_journal if word & page.URGENT_LANE else self.page.journal
-        at = (word & ~page.URGENT_LANE) - 1
-        headers = walk(area, at, len(area)) if 0 <= at < len(area) else []
+        area, at = self.page.lane(word), page.place_of(word)
+        end = at + unpack_length(area, at)[0] if 0 <= at < len(area) - OVERHEAD else 0
+        headers = walk(area, at, min(end, len(area)))
         return headers[0] if headers and is_started(headers[0]) else None
 
     def open_snapshots(self) -> int:
@@ -159,15 +157,16 @@ class Box:
         """
         kept: set[int] = set()
         commit = self.committed()
-        for area, mark, epoch in self._lanes():
-            for header in unfinished(area):
-                if commit is not None and (epoch, (header.offset + 1) | mark) == (commit.epoch, commit.frame):
+        aside.settle(self.page)
+        for lane in self._lanes():
+            for header in lane.unfinished():
+                if commit is not None and (lane.epoch, (header.offset + 1) | lane.mark) == (commit.epoch, commit.frame):
                     if header.is_ask:
                         answered(commit.reply_to, commit.answer)
-                    mark_done(area, header)
+                    mark_done(lane.area, header)
                 elif is_started(header) and header.state > header.retry:
-                    ended(header, frame_at(area, header), True)
-                    mark_ended(area, header)
+                    ended(header, frame_at(lane.area, header), True)
+                    mark_ended(lane.area, header)
                 else:
                     kept.add(header.body)
         self.words[page.IN_HAND] = 0
@@ -176,10 +175,11 @@ class Box:
     def close(self, ended: Ended) -> None:
         """End the mailbox (BX-3); every message left in it is handed to ended()."""
         self.words[page.LIFE] = page.CLOSED
-        for area, _, _ in self._lanes():
-            for header in unfinished(area):
-                ended(header, frame_at(area, header), is_started(header))
-                mark_ended(area, header)
+        aside.settle(self.page)
+        for lane in self._lanes():
+            for header in lane.unfinished():
+                ended(header, frame_at(lane.area, header), is_started(header))
+                mark_ended(lane.area, header)
         for fd in (self._urgent, self._mailbox):
             raw = memoryview(fifo.drain(fd))
             for header in walk(raw, 0, len(raw)):
@@ -187,11 +187,12 @@ class Box:
                     ended(header, frame_at(raw, header), False)
         self.discard()
 
-    def _lanes(self) -> tuple[tuple[memoryview, int, int], ...]:
-        """Journal, mark and epoch of both lanes."""
+    def _lanes(self) -> tuple["_Lane", ...]:
+        """Where messages are that were read; of those that are set aside the epoch is the incarnation."""
         return (
-            (self.page.urgent_journal, page.URGENT_LANE, self.words[page.URGENT_EPOCH]),
-            (self.page.journal, 0, self.words[page.EPOCH]),
+            _Lane(self.page, page.URGENT_LANE, self.words[page.URGENT_EPOCH]),
+            _Lane(self.page, page.ASIDE_LANE, self.words[page.INCARNATION]),
+            _Lane(self.page, 0, self.words[page.EPOCH]),
         )
 
     def discard(self) -> None:
@@ -205,6 +206,22 @@ class Box:
         for fd in (self._mailbox, self._urgent, self.page_fd, *self._snapshots):
             os.close(fd)
         self.page.close()
+
+
+class _Lane:
+    """What an actor has read of one lane, or set aside."""
+
+    __slots__ = ("_page", "area", "epoch", "mark")
+
+    def __init__(self, of: Page, mark: int, epoch: int) -> None:
+        self._page = of
+        self.area = of.lane(mark)
+        self.mark = mark
+        self.epoch = epoch
+
+    def unfinished(self) -> list[Header]:
+        """Its messages that have not ended, in order."""
+        return aside.unfinished(self._page) if self.mark == page.ASIDE_LANE else unfinished(self.area)
 
 
 def frame_at(area: memoryview, header: Header) -> bytes:

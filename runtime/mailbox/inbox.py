@@ -9,7 +9,6 @@ IN-4  A plain small message takes the short way through `take_nowait`, with noth
       others (pickled, large, redelivered, empty) the long way. Both store the same things in the same order.
 """
 
-import asyncio
 import contextlib
 import os
 import select
@@ -24,9 +23,10 @@ from msgspec import DecodeError
 from actors.deadline import NOTHING, ambient
 from actors.errors import ActorError
 from actors.loop import Envelope
-from runtime.mailbox import fifo
+from runtime.mailbox import aside, fifo
 from runtime.mailbox.journal import Journal
 from runtime.mailbox.page import (
+    ASIDE_LANE,
     ATTENTION,
     BUSY_NS,
     CONTROL,
@@ -79,22 +79,21 @@ class Lane:
     Attributes:
         at: offset of the next frame.
         extent: end of the last one.
-        in_hand: frames taken and not finished, where messages may be concurrent.
+        fd: of the FIFO; -1 of what an earlier incarnation had set aside, which is not read from anywhere.
         mark: added to the page's IN_HAND.
         epoch: the page's word that counts the journal's fillings.
     """
 
-    __slots__ = ("at", "epoch", "extent", "fd", "in_hand", "journal", "mark", "view")
+    __slots__ = ("at", "epoch", "extent", "fd", "journal", "mark", "view")
 
-    def __init__(self, path: str, area: memoryview, mark: int, epoch: int) -> None:
+    def __init__(self, fd: int, area: memoryview, mark: int, epoch: int) -> None:
         self.epoch = epoch
-        self.fd = fifo.open_read(path)
+        self.fd = fd
         self.journal = Journal(area)
         self.view = area
         self.at = 0
         self.extent = 0
         self.mark = mark
-        self.in_hand = 0
 
 
 Commit = Callable[[int, int, int, bytes, str], None]
@@ -142,15 +141,16 @@ class Inbox(ABC):
         self._was_redelivered = False
         self._commit: Commit | None = None
         self._unread: Unread | None = None
-        self._main = Lane(f"{directory}/mailbox", page.journal, 0, EPOCH)
-        self._urgent = Lane(f"{directory}/urgent", page.urgent_journal, URGENT_LANE, URGENT_EPOCH)
+        self._main = Lane(fifo.open_read(f"{directory}/mailbox"), page.journal, 0, EPOCH)
+        self._urgent = Lane(fifo.open_read(f"{directory}/urgent"), page.urgent_journal, URGENT_LANE, URGENT_EPOCH)
+        self._side = Lane(-1, page.aside, ASIDE_LANE, INCARNATION)
+        self._again = [header.offset for header in reversed(aside.unfinished(page))]
         for lane in (self._main, self._urgent):
             lane.extent = lane.journal.recover() if page.words[INCARNATION] > 1 else 0
         self._words[EXTENT] = self._main.extent
         self._words[ATTENTION] = 1
         self._handled = self._words[HANDLED]
         self._words[IN_HAND] = 0
-        self._woken: asyncio.Event | None = None
         self._busy_since_ns = monotonic_ns()
 
     @property
@@ -178,6 +178,8 @@ class Inbox(ABC):
     def disown(self) -> None:
         """In a child that was forked in a handler: whatever touches the mailbox from now on ends the child."""
         self._page = self._words = self._codec = self._replies = _Foreign()
+        if self._commit is not None:
+            self._commit = _foreign_commit
 
     def take_nowait(self) -> Envelope | None:
         """The next message of the second lane, else of the mailbox; None when both are empty."""
@@ -213,31 +215,39 @@ class Inbox(ABC):
             view[at + STATE_AT] = 0
             return self._take_from(lane)
         if not flags:
-            lane.in_hand += 1
             return (lane, at, 0, 0), name, args, NO_KWARGS
         if deadline_ns and now > deadline_ns:
             self._expired(lane, at, 0, DROPPED)
             return self._take_from(lane)
-        lane.in_hand += 1
         return (lane, at, ask_id, reply_to), name, args, NO_KWARGS
 
     def _take_attentively(self) -> Envelope | None:
-        """The second lane first (IN-3), then what a stop lets through, then the mailbox, which may have to be read."""
+        """The second lane first (IN-3), then what a stop lets through: what was begun before, and the mailbox."""
+        envelope = self._take_urgent()
+        if envelope is not None:
+            return envelope
         words = self._words
-        if words[ATTENTION]:
-            envelope = self._take_from(self._urgent)
-            if envelope is None:
-                words[ATTENTION] = 0
-                envelope = self._take_from(self._urgent)  # one may have come before the word was cleared
-                if envelope is not None:
-                    words[ATTENTION] = 1  # others may have been read into the journal with it
+        if words[CONTROL] != RUN:
+            words[ATTENTION] = 1
+            if not self._may_still_take():
+                return None
+        if self._again:
+            words[ATTENTION] = 1
+            envelope = self._take_from(self._side)
             if envelope is not None:
                 return envelope
-            if words[CONTROL] != RUN:
-                words[ATTENTION] = 1
-                if not self._may_still_take():
-                    return None
         return self._take_from(self._main)
+
+    def _take_urgent(self) -> Envelope | None:
+        """The next message of the second lane, where ATTENTION says that there may be one."""
+        words = self._words
+        envelope = self._take_from(self._urgent)
+        if envelope is None:
+            words[ATTENTION] = 0
+            envelope = self._take_from(self._urgent)  # one may have come before the word was cleared
+            if envelope is not None:
+                words[ATTENTION] = 1  # others may have been read into the journal with it
+        return envelope
 
     def _take_from(self, lane: Lane) -> Envelope | None:
         """The next message of a lane, the long way (IN-4)."""
@@ -269,7 +279,6 @@ class Inbox(ABC):
             if state or self._was_redelivered:
                 self._was_redelivered = bool(state)
                 self._redelivered(self._was_redelivered)
-            lane.in_hand += 1
             envelope = self._decode((lane, at, ask_id, reply_to), length, flags, deadline_ns, body)
             if envelope is not None:
                 return envelope
@@ -301,8 +310,8 @@ class Inbox(ABC):
         self._words[EXPIRED] += 1
 
     def _refill(self, lane: Lane) -> bool:
-        if lane.in_hand:  # concurrent messages of this journal are still being handled
-            return False
+        if lane.fd < 0:
+            return self._turn_to_next(lane)
         if self._commit is not None:
             self._words[lane.epoch] += 1
         self._words[HANDLED] = self._handled
@@ -312,6 +321,14 @@ class Inbox(ABC):
             self._words[EXTENT] = lane.extent
         self._words[IN_HAND] = 0
         return lane.extent > 0
+
+    def _turn_to_next(self, side: Lane) -> bool:
+        """The next frame that an earlier incarnation had set aside."""
+        if not self._again:
+            return False
+        side.at = self._again.pop()
+        side.extent = side.at + unpack_length(side.view, side.at)[0]
+        return True
 
     @abstractmethod
     async def wait(self, until_ns: int | None) -> None:
@@ -328,7 +345,6 @@ class Inbox(ABC):
         lane.view[at + STATE_AT] = DONE
         if self._leases:
             self._leases.pop((lane, at), None)
-        lane.in_hand -= 1
         self._handled += 1  # published with the next filling of the journal
 
     def fail(self, token: Token, error: Exception) -> bool:
@@ -342,7 +358,6 @@ class Inbox(ABC):
         lane.view[at + STATE_AT] = DONE
         if self._leases:
             self._leases.pop((lane, at), None)
-        lane.in_hand -= 1
         self._words[FAILED] += 1
         return bool(ask_id)
 
@@ -355,7 +370,7 @@ class Inbox(ABC):
         if self._words[CONTROL] == STOP_DISCARD:
             return False
         lane = self._main
-        return lane.at < lane.extent or fifo.queued_bytes(lane.fd) > 0
+        return bool(self._again) or lane.at < lane.extent or fifo.queued_bytes(lane.fd) > 0
 
 
 class _Foreign:
@@ -366,6 +381,11 @@ class _Foreign:
 
     def __getitem__(self, at: int) -> Any:
         os._exit(0)
+
+
+def _foreign_commit(*_: object) -> None:
+    """After a timer, which is the one to commit without a look at the page."""
+    os._exit(0)
 
 
 class BlockingInbox(Inbox):
@@ -393,50 +413,3 @@ class BlockingInbox(Inbox):
             for fd in fds:
                 self._poll.unregister(fd)
             self._replies.flush()
-
-
-class AsyncInbox(Inbox):
-    """For actors with `async def` handlers: waiting suspends the loop's coroutine, other tasks run."""
-
-    async def wait(self, until_ns: int | None) -> None:
-        """Suspend until a lane has something, a concurrent message ended, or until_ns."""
-        loop = asyncio.get_running_loop()
-        self._woken = woken = asyncio.Event()
-        readers = [lane.fd for lane in (self._urgent, self._main) if not lane.in_hand]
-        writers = self._replies.pending_fds()
-        for fd in readers:
-            loop.add_reader(fd, self._wake, fd)
-        for fd in writers:
-            loop.add_writer(fd, woken.set)
-        timer = None if until_ns is None else loop.call_later((until_ns - monotonic_ns()) / 1e9, woken.set)
-        self._words[BUSY_NS] += monotonic_ns() - self._busy_since_ns
-        try:
-            await woken.wait()
-        finally:
-            self._busy_since_ns = monotonic_ns()
-            for fd in readers:
-                loop.remove_reader(fd)
-            for fd in writers:
-                loop.remove_writer(fd)
-            if timer is not None:
-                timer.cancel()
-        self._replies.flush()
-
-    def _wake(self, fd: int) -> None:
-        if fd == self._urgent.fd:
-            self._words[ATTENTION] = 1
-        if self._woken is not None:
-            self._woken.set()
-
-    def done(self, token: Token, name: str, value: object) -> None:
-        """As Inbox.done; a lane that was waiting for its last concurrent message may be read again."""
-        super().done(token, name, value)
-        if self._woken is not None:
-            self._woken.set()
-
-    def fail(self, token: Token, error: Exception) -> bool:
-        """As Inbox.fail; see `done`."""
-        was_asked = super().fail(token, error)
-        if self._woken is not None:
-            self._woken.set()
-        return was_asked

@@ -10,9 +10,9 @@ import select
 from time import monotonic_ns
 
 from actors.errors import Delivered
-from runtime.mailbox import fifo
-from runtime.mailbox.page import ATTENTION, CLOSED, EXTENT, IN_HAND, LIFE, READY, Page
-from runtime.wire.frame import DONE, DROPPED, QUEUED, walk
+from runtime.mailbox import aside, fifo
+from runtime.mailbox.page import ATTENTION, CLOSED, IN_HAND, LIFE, READY, Page, unread_bytes
+from runtime.wire.frame import DONE, DROPPED, MOVED, QUEUED, walk
 
 _write = os.write
 _NOT_READY, _CLOSED = 1 << 40, 1 << 41
@@ -99,8 +99,7 @@ class Letterbox:
         """How much waits here, in bytes, for routing; one that is not ready comes last, a closed one after that."""
         words = self.words
         life = words[LIFE]
-        in_hand = words[IN_HAND]
-        waiting = fifo.queued_bytes(self.fd) + (words[EXTENT] - in_hand + 2 if in_hand else 0)
+        waiting = fifo.queued_bytes(self.fd) + unread_bytes(words) + bool(words[IN_HAND])
         return waiting if life == READY else waiting + (_CLOSED if life == CLOSED else _NOT_READY)
 
     def verdict(self, ask_id: int, reply_to: int) -> Delivered:
@@ -108,12 +107,13 @@ class Letterbox:
 
         "no" only of a frame that was dropped for its deadline, or is queued there: since that has passed, it will be.
         """
-        for area in (self.page.journal, self.page.urgent_journal):
-            for header in walk(area, 0, len(area)):  # a look at one moment: the actor goes on
-                if header.ask_id == ask_id and header.reply_to == reply_to:
+        journals = [walk(area, 0, len(area)) for area in (self.page.journal, self.page.urgent_journal)]
+        for headers in (*journals, aside.frames(self.page)):  # a look at one moment: the actor goes on
+            for header in headers:
+                if header.ask_id == ask_id and header.reply_to == reply_to and header.state != MOVED:
                     if header.state in (QUEUED, DROPPED):
                         return "no"
-                    return "done" if header.state >= DONE else "started"
+                    return "done" if header.state == DONE else "started"
         return "unknown"
 
     def close(self) -> None:

@@ -5,6 +5,7 @@
     20480    log: the last lines the actor logged or wrote to stderr, a ring of 8 KiB
     28672    journal of the urgent lane: 4 KiB
     32768…   journal of the mailbox: the real size of the FIFO
+    …        concurrent messages in hand: 256 KiB, a hole until an actor with such messages allocates it
     -32768   last words: traceback of a crash or a failed start, native stack: 32 KiB
 
 Who writes: life, control and incarnation the supervisor; ATTENTION it and whoever sends an urgent message; the rest
@@ -13,12 +14,14 @@ Who reads: everybody who was handed the memfd. Nothing is ever sent to learn an 
 that hangs.
 
 PG-1  Words are stored through `memoryview.cast("Q")`: one aligned 8-byte store. `struct.pack_into` zeroes first.
-PG-2  The memory is allocated at creation (`posix_fallocate`) and sealed against shrinking: no SIGBUS.
+PG-2  The memory is allocated at creation (`posix_fallocate`), the hole before it is used, and sealed against shrinking:
+      no SIGBUS.
 PG-3  Last words come last, and the memory is sealed against growing: a native stack that is too long is cut by the
       kernel. faulthandler knows no bound, and would write on into the journals.
 """
 
 import contextlib
+import errno
 import mmap
 import os
 import signal
@@ -26,7 +29,7 @@ import signal
 import msgpack
 
 from actors.message import MessageEntry, MessageOptions
-from runtime.memory.seal import allocated
+from runtime.memory.seal import allocated_around
 
 LIFE = 0
 INCARNATION = 1
@@ -36,7 +39,7 @@ HANDLED = 4
 FAILED = 5
 EXPIRED = 6
 BUSY_NS = 7
-IN_HAND = 8  # offset + 1 of the frame being handled in its journal (| URGENT_LANE), 0 when idle
+IN_HAND = 8  # offset + 1 of the frame being handled in its journal (| the mark of another lane), 0 when idle
 SINCE_NS = 9  # when it was taken
 DROPPED = 10  # replies that could not be delivered
 MAILBOX_BYTES = 11  # F_GETPIPE_SZ of the mailbox
@@ -50,10 +53,13 @@ WATCHED = 18  # how many messages of the table have a watchdog of their own
 BEAT_NS = 19  # when the actor's event loop last ran; 0: it does not say
 LISTENS = 20  # nonzero: its event loop answers TASKS_SIGNAL by writing its tasks' stacks to the last words
 PEERS = 24  # of a member of a pool: how many they are; the supervisor's
+ASIDE = 32  # bytes that may hold concurrent messages in hand
+MOVING = 33  # which frame is being set aside (runtime.mailbox.aside), 0 for none
 
 STARTING, READY, RESTARTING, CLOSED = 1, 2, 3, 4  # life
 RUN, STOP_FINISH, STOP_DISCARD = 0, 1, 2  # control
 URGENT_LANE = 1 << 62
+ASIDE_LANE = 1 << 61  # not read from anywhere: what is set aside
 TASKS_SIGNAL = signal.SIGRTMAX  # whoever needs real-time signals of his own takes the first ones
 
 TABLE_AT = 4096
@@ -64,6 +70,8 @@ URGENT_JOURNAL_AT = LOG_RING_AT + LOG_RING_SIZE
 URGENT_JOURNAL_SIZE = 4096
 JOURNAL_AT = URGENT_JOURNAL_AT + URGENT_JOURNAL_SIZE
 LAST_WORDS_SIZE = 32768
+ASIDE_BYTES = 256 * 1024
+_MADV_POPULATE_WRITE = 23  # linux/mman.h; it fails where a touch would be a SIGBUS
 
 
 class Page:
@@ -83,7 +91,30 @@ class Page:
     @property
     def journal(self) -> memoryview:
         """The mailbox's journal."""
-        return self.view[JOURNAL_AT : self.last_words_at]
+        return self.view[JOURNAL_AT : self.last_words_at - ASIDE_BYTES]
+
+    @property
+    def aside(self) -> memoryview:
+        """Where concurrent messages in hand are; not to be touched while the word ASIDE is 0 (PG-2)."""
+        return self.view[self.last_words_at - ASIDE_BYTES : self.last_words_at]
+
+    def allocate_aside(self) -> None:
+        """Have memory for what is set aside (PG-2).
+
+        Raises:
+            OSError: ENOMEM or EFAULT, it cannot be had.
+        """
+        try:
+            self._map.madvise(_MADV_POPULATE_WRITE, self.last_words_at - ASIDE_BYTES, ASIDE_BYTES)
+        except OSError as exc:
+            if exc.errno != errno.EINVAL:  # before Linux 5.14 the first touch allocates
+                raise
+
+    def lane(self, mark: int) -> memoryview:
+        """Where the frames of a lane are, by its mark."""
+        if mark & ASIDE_LANE:
+            return self.aside
+        return self.urgent_journal if mark & URGENT_LANE else self.journal
 
     @property
     def urgent_journal(self) -> memoryview:
@@ -172,7 +203,22 @@ def create(mailbox_bytes: int) -> int:
     Raises:
         OSError: ENOSPC or EFBIG, the memory cannot be had.
     """
-    return allocated("understudy-page", JOURNAL_AT + mailbox_bytes + LAST_WORDS_SIZE)
+    aside_at = JOURNAL_AT + mailbox_bytes
+    nbytes = aside_at + ASIDE_BYTES + LAST_WORDS_SIZE
+    return allocated_around("understudy-page", nbytes, range(aside_at, aside_at + ASIDE_BYTES))
+
+
+def place_of(word: int) -> int:
+    """The offset that a word like IN_HAND names, in the lane whose mark it has."""
+    return (word & ~(URGENT_LANE | ASIDE_LANE)) - 1
+
+
+def unread_bytes(words: memoryview) -> int:
+    """What is in the mailbox's journal behind the message in hand; all of it when that is no message of the journal."""
+    in_hand = words[IN_HAND]
+    if not in_hand:
+        return 0
+    return words[EXTENT] if in_hand & (URGENT_LANE | ASIDE_LANE) else max(0, words[EXTENT] - in_hand + 1)
 
 
 def _pack_table(entries: list[MessageEntry], *, signatures: bool) -> bytes:

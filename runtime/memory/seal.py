@@ -25,6 +25,20 @@ def allocated(name: str, nbytes: int) -> int:
     return fd
 
 
+def allocated_around(name: str, nbytes: int, hole: range) -> int:
+    """As `allocated`, but for the bytes of the hole: their memory is allocated by whoever needs it."""
+    fd = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        os.ftruncate(fd, nbytes)
+        os.posix_fallocate(fd, 0, hole.start)
+        os.posix_fallocate(fd, hole.stop, nbytes - hole.stop)
+        fcntl.fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
+
+
 def sealed(content: bytes) -> int:
     """A memfd that holds these bytes for good: nobody can change them; the caller owns the descriptor."""
     fd = os.memfd_create("understudy", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)

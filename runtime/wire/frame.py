@@ -30,6 +30,7 @@ MAX_ATTEMPTS = 200
 CUT = 252  # begun by an incarnation that died, and not run again; the first of the ends
 DROPPED = 253  # never executed: its deadline had passed, or its mailbox was closed
 DONE = 254
+MOVED = 255  # set aside while it is in hand (runtime.mailbox.aside): what is there counts
 
 ASK = 1
 PICKLED = 2  # the payload is a pickle, else msgpack

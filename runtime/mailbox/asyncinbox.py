@@ -1,0 +1,129 @@
+"""The inboxes of actors that run on asyncio: waiting suspends the loop's coroutine, other tasks run.
+
+AI-1  A concurrent message is set aside as soon as it is taken (runtime.mailbox.aside). Its lane is read on; it is only
+      held up when there is no room left to set messages aside.
+AI-2  While nothing is to be taken, the page names that one as in hand which has been longest.
+"""
+
+import asyncio
+from time import monotonic_ns
+from typing import Any
+
+from actors.loop import Envelope
+from runtime.mailbox.aside import Aside
+from runtime.mailbox.inbox import Inbox, Lane, Token
+from runtime.mailbox.page import ASIDE_LANE, ATTENTION, BUSY_NS, IN_HAND, SINCE_NS, Page
+from runtime.wire.frame import unpack_length
+
+
+class AsyncInbox(Inbox):
+    """For actors with `async def` handlers."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._woken: asyncio.Event | None = None
+
+    async def wait(self, until_ns: int | None) -> None:
+        """Suspend until a lane has something, a concurrent message ended, or until_ns."""
+        loop = asyncio.get_running_loop()
+        self._woken = woken = asyncio.Event()
+        readers = self._lanes_to_read()
+        writers = self._replies.pending_fds()
+        for fd in readers:
+            loop.add_reader(fd, self._wake, fd)
+        for fd in writers:
+            loop.add_writer(fd, woken.set)
+        timer = None if until_ns is None else loop.call_later((until_ns - monotonic_ns()) / 1e9, woken.set)
+        self._words[BUSY_NS] += monotonic_ns() - self._busy_since_ns
+        try:
+            await woken.wait()
+        finally:
+            self._busy_since_ns = monotonic_ns()
+            for fd in readers:
+                loop.remove_reader(fd)
+            for fd in writers:
+                loop.remove_writer(fd)
+            if timer is not None:
+                timer.cancel()
+        self._replies.flush()
+
+    def _lanes_to_read(self) -> list[int]:
+        """Descriptors of the lanes from which something may be taken."""
+        return list(self.fds)
+
+    def _wake(self, fd: int) -> None:
+        if fd == self._urgent.fd:
+            self._words[ATTENTION] = 1
+        if self._woken is not None:
+            self._woken.set()
+
+
+class ConcurrentInbox(AsyncInbox):
+    """For actors with concurrent messages."""
+
+    def __init__(self, page: Page, *args: Any) -> None:
+        """As `Inbox`; which messages are concurrent is in the table that the actor has published."""
+        self._aside = Aside(page)  # before anything is taken over from there
+        super().__init__(page, *args)
+        self._concurrent = {name for name, entry in page.table().items() if entry.options.concurrent}
+        self._taken_ns: dict[int, int] = {}  # of each message set aside, by its place, the oldest first
+
+    def take_nowait(self) -> Envelope | None:
+        """As `Inbox.take_nowait`; a concurrent message has been set aside (AI-1)."""
+        if self._aside.has_room():
+            envelope = super().take_nowait()
+        elif self._words[ATTENTION] and self._aside.has_room(urgent=True):
+            envelope = self._take_urgent()
+        else:
+            envelope = None
+        if envelope is None:
+            self._show_oldest()
+        elif envelope[1] in self._concurrent:
+            token, name, args, kwargs = envelope
+            return self._set_aside(token), name, args, kwargs
+        return envelope
+
+    def _set_aside(self, token: Token) -> Token:
+        lane, at, ask_id, reply_to = token
+        place = at
+        if lane is not self._side:
+            place = self._aside.put(lane.view, at, unpack_length(lane.view, at)[0], lane.mark)
+            payload = self._leases.pop((lane, at), None)
+            if payload is not None:
+                self._leases[self._side, place] = payload
+        self._taken_ns[place] = self._words[SINCE_NS]
+        return self._side, place, ask_id, reply_to
+
+    def _show_oldest(self) -> None:
+        """AI-2; the time first: whoever sees the place sees no later time."""
+        for place, taken_ns in self._taken_ns.items():
+            self._words[SINCE_NS] = taken_ns
+            self._words[IN_HAND] = place + 1 | ASIDE_LANE
+            break
+
+    def _lanes_to_read(self) -> list[int]:
+        if self._aside.has_room():
+            return list(self.fds)
+        return [self._urgent.fd] if self._aside.has_room(urgent=True) else []
+
+    def done(self, token: Token, name: str, value: object) -> None:
+        """As `Inbox.done`; the place is free, and the loop may be waiting for one."""
+        super().done(token, name, value)
+        self._ended(token[0], token[1])
+
+    def fail(self, token: Token, error: Exception) -> bool:
+        """As `Inbox.fail`; see `done`."""
+        was_asked = super().fail(token, error)
+        self._ended(token[0], token[1])
+        return was_asked
+
+    def _expired(self, lane: Lane, at: int, body: int, end: int) -> None:
+        super()._expired(lane, at, body, end)
+        self._ended(lane, at)
+
+    def _ended(self, lane: Lane, at: int) -> None:
+        if lane is self._side:
+            self._taken_ns.pop(at, None)
+            self._aside.free(at)
+            if self._woken is not None:
+                self._woken.set()
