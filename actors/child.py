@@ -5,6 +5,7 @@
 """
 
 import inspect
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -23,6 +24,7 @@ Strategy = Literal["one_for_one", "one_for_all", "rest_for_one"]
 AutoShutdown = Literal["never", "any_significant", "all_significant"]
 WhenFull = Literal["wait", "refuse"]
 Drain = Literal["finish", "discard"]
+DurableEvery = float | Literal["message"]
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 
@@ -58,6 +60,19 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Durable:
+    """Where a committed state is kept on disk, and when it is written there.
+
+    Attributes:
+        path: of a SQLite database, absolute.
+        every: "message": before the message's answer is sent; or at most so many seconds after its commit.
+    """
+
+    path: str
+    every: DurableEvery = "message"
+
+
+@dataclass(frozen=True, slots=True)
 class ChildOptions:
     """How a child is supervised; the defaults are OTP's where OTP has them.
 
@@ -74,6 +89,10 @@ class ChildOptions:
         watchdog: seconds a message may be in hand; then the actor's stacks are dumped and it is killed. None: for ever.
         heartbeat: seconds the event loop of an `async def` actor may be blocked, the same then. None: for ever.
         limits: restarts it in order, between two messages, when it has used them up.
+        durable: file that the state of an actor with snapshots is also kept in, relative to the working directory of
+            whoever starts it; the state then outlives the system. None: in shared memory only.
+        durable_every: when it is written there: "message": before the message's answer is sent; or in the background,
+            at most so many seconds after its commit.
     """
 
     restart: RestartType = "permanent"
@@ -88,6 +107,8 @@ class ChildOptions:
     watchdog: float | None = None
     heartbeat: float | None = None
     limits: Limits | None = None
+    durable: str | os.PathLike[str] | None = None
+    durable_every: DurableEvery = "message"
 
 
 class Options(TypedDict, total=False):
@@ -105,6 +126,8 @@ class Options(TypedDict, total=False):
     watchdog: float | None
     heartbeat: float | None
     limits: Limits | None
+    durable: str | os.PathLike[str] | None
+    durable_every: DurableEvery
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +300,7 @@ def checked(options: ChildOptions, where: str) -> ChildOptions:
             raise BadSpec(where, f"invalid_{name}", f"expected seconds above 0, got {seconds!r}")
     if options.limits is not None:
         _check_limits(options.limits, where)
+    _check_durable(options, where)
     return options
 
 
@@ -288,6 +312,14 @@ def _check_limits(limits: Limits, where: str) -> None:
         raise BadSpec(where, "invalid_limits", f"expected a max_age of seconds above 0, got {limits.max_age!r}")
     if not (_is_number(limits.jitter, 0) and limits.jitter <= 1):
         raise BadSpec(where, "invalid_limits", f"expected a jitter from 0 to 1, got {limits.jitter!r}")
+
+
+def _check_durable(options: ChildOptions, where: str) -> None:
+    if options.durable is not None and not (isinstance(options.durable, str | os.PathLike) and str(options.durable)):
+        raise BadSpec(where, "invalid_durable", f"expected the path of a file, got {options.durable!r}")
+    if not (options.durable_every == "message" or (_is_number(options.durable_every, 0) and options.durable_every)):
+        detail = f'expected "message" or seconds above 0, got {options.durable_every!r}'
+        raise BadSpec(where, "invalid_durable_every", detail)
 
 
 def checked_name(name: str) -> str:

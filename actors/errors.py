@@ -28,6 +28,7 @@
     │   ├── LayoutMismatch    it was made with another layout
     │   ├── SecondWriter      it has one writer, which is another process
     │   └── RegionDamaged     something wrote into its memory outside a transaction
+    ├── NotDurable            the file that a state is to be kept in cannot be used
     ├── AlreadyRunning        another supervisor has this system's name
     ├── NoSuchSystem          there is no running system of this name
     ├── BootFailed            the supervisor's process could not be started
@@ -338,6 +339,23 @@ class SecondWriter(RegionError):
 
 class RegionDamaged(RegionError):
     """It is no region, or something wrote into its memory outside a transaction."""
+
+
+class NotDurable(ActorError):
+    """The file that the state of an actor is to be kept in (its option `durable`) cannot be used.
+
+    Attributes:
+        path: of the file.
+        detail: why.
+    """
+
+    def __init__(self, path: str, detail: str = "") -> None:
+        super().__init__(path, detail)
+        self.path = path
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"durable {self.path!r}: {self.detail}"
 
 
 class AlreadyRunning(ActorError):

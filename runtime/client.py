@@ -164,7 +164,7 @@ class Supervisor(Client):
         try:
             super().open()
             self._make_regions(self._tree)
-            packer = Packer(path)
+            packer = Packer(path, self.name)
             try:
                 plan = packer.pack_tree(self.name, self._tree)
                 absolute = [os.path.abspath(entry) for entry in path]

@@ -72,16 +72,24 @@ def load(path: Path) -> Config:
     if problems or model is None:
         raise ConfigError(lines_of(problems, str(path), positions_of(text)))
     regions = {name: RegionSpec(layouts[name], region.writers) for name, region in model.regions.items()}
-    tree = replace(_supervisor(model, _Named(classes, layouts), ()), regions=regions)
+    named = _Named(classes, layouts, path.resolve().parent)
+    tree = replace(_supervisor(model, named, ()), regions=regions)
     return Config(model.name or path.stem, tree, directories, path)
 
 
 @dataclass(frozen=True, slots=True)
 class _Named:
-    """What a file names, imported: classes by the path of their actor's table, layouts by the name of their region."""
+    """What a file names, as it was found.
+
+    Attributes:
+        classes: by the path of their actor's table.
+        layouts: by the name of their region.
+        directory: that other files are relative to.
+    """
 
     classes: Mapping[KeyPath, type[Any]]
     layouts: Mapping[str, type[Layout]]
+    directory: Path
 
 
 def _read(path: Path) -> str:
@@ -165,4 +173,7 @@ def _child(table: WorkerTable | SupervisorTable, named: _Named, path: KeyPath) -
 def _worker(table: WorkerTable, named: _Named, path: KeyPath) -> Child[Any]:
     args = tuple(with_references(value, named.layouts) for value in table.args)
     kwargs = {key: with_references(value, named.layouts) for key, value in table.kwargs.items()}
-    return Child(named.classes[path], args, kwargs, table.to_options())
+    options = table.to_options()
+    if options.durable is not None:
+        options = replace(options, durable=str(named.directory / options.durable))
+    return Child(named.classes[path], args, kwargs, options)

@@ -65,7 +65,7 @@ class Handle:
         """
         if isinstance(spec, Child) and options:
             spec = spec.options(**options)
-        packer = Packer()
+        packer = Packer(system=self._endpoint.system)
         try:
             plan = packer.pack(name, spec, self._joined(name))
             path, _ = self._request(
@@ -121,7 +121,7 @@ class Handle:
         """
         self._make_regions(spec)
         front = [os.path.abspath(entry) for entry in path]
-        packer = Packer(front)
+        packer = Packer(front, self._endpoint.system)
         try:
             plan = packer.pack_tree(self._path.rpartition(".")[2] or self._endpoint.system, spec, self._path)
             request = control.Reload(path=self._path, tree=plan, front=front, starting=self._starting)

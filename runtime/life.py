@@ -30,6 +30,7 @@ from actors.message import BoundMessage, MessageEntry, messages_of
 from actors.ref import Ref
 from runtime import crash
 from runtime.actorlog import logger
+from runtime.durable.keeper import Keeper
 from runtime.endpoint import Endpoint
 from runtime.facade import OwnSupervisor
 from runtime.mailbox.asyncinbox import AsyncInbox, ConcurrentInbox
@@ -39,15 +40,14 @@ from runtime.mailbox.patience import Board, Patience
 from runtime.mailbox.replies import Replies
 from runtime.memory.lock import Holder
 from runtime.memory.region import Region
-from runtime.memory.snapshots import Snapshots, latest
 from runtime.politeloop import polite_loop
 from runtime.process.order import Launch, Ready, ready_line
 from runtime.process.zygote import constructor_part
 from runtime.regions import Regions
+from runtime.state import State
 from runtime.trace import tasks_of
 from runtime.wire.control import GrowSnapshots, KeepLetter, Watch
 from runtime.wire.line import Lines
-from runtime.wire.parts import whole
 from runtime.wire.placeholder import RefTo, RegionTo
 
 REPLY_FIFO_BYTES = 4096
@@ -134,10 +134,13 @@ def live(host: Host, launch: Launch, page: Page, payload_fd: int, snapshots_fd: 
     entries = list(messages_of(actor_class).values())
     page.publish(entries)
     life = _Life(host, launch, page, actor_class, entries, snapshots_fd)
-    if _is_async(actor_class):
-        _run_async(life, args, kwargs, last_words)
-    else:
-        _run_blocking(life.play(life.inbox(BlockingInbox, patience=Patience(host.board)), args, kwargs))
+    try:
+        if _is_async(actor_class):
+            _run_async(life, args, kwargs, last_words)
+        else:
+            _run_blocking(life.play(life.inbox(BlockingInbox, patience=Patience(host.board)), args, kwargs))
+    finally:
+        life.close()
 
 
 class _Life:
@@ -153,6 +156,7 @@ class _Life:
         snapshots_fd: int,
     ) -> None:
         self.snapshots_fd = snapshots_fd
+        self.state: State | None = None
         self.unsnapped = {entry.name for entry in entries if not entry.options.snapshot}
         self.is_concurrent = any(entry.options.concurrent for entry in entries)
         self.host = host
@@ -168,7 +172,9 @@ class _Life:
         actor.__dict__["_understudy_context"] = self.context
         actor.__init__(*args, **kwargs)  # type: ignore[misc]  # the context had to be there before it
         if self.snapshots_fd >= 0:
-            await self._restore(actor, inbox)
+            self.state = self._state()
+            await self.state.restore(actor.restore)  # type: ignore[attr-defined]  # has_snapshots has seen both
+            inbox.commit_by(self.state.commits(actor.snapshot, self.unsnapped))  # type: ignore[attr-defined]
         await call_hook(actor.on_start)
         part = self._part(actor)
         self.host.tell_ready(is_ignored=self.context.stop_reason is not None)
@@ -180,25 +186,21 @@ class _Life:
         except Exception:  # the exit goes on
             self.context.log.exception("on_stop failed")
 
-    async def _restore(self, actor: Actor, inbox: Inbox) -> None:
-        """Start from the last commit, and have every message committed from now on."""
-        codec, lines = self.host.endpoint.codec, self.host.endpoint.lines
-        _, commit = latest([self.snapshots_fd])
-        if commit is not None:
-            await call_hook(actor.restore, codec.decode_value(commit.kind, commit.state))  # type: ignore[attr-defined]
+    def close(self) -> None:
+        """Write what is not on disk yet."""
+        if self.state is not None:
+            self.state.close()
+
+    def _state(self) -> State:
+        launch, endpoint = self.launch, self.host.endpoint
 
         def grow(nbytes: int) -> int:
-            return lines.request(GrowSnapshots(path=self.launch.path, nbytes=nbytes))[1][0]
+            return endpoint.lines.request(GrowSnapshots(path=launch.path, nbytes=nbytes))[1][0]
 
-        snapshots = Snapshots(self.snapshots_fd, grow)
-        take = actor.snapshot  # type: ignore[attr-defined]  # has_snapshots has seen both
-
-        def commit_state(epoch: int, frame: int, reply_to: int, answer: bytes, name: str) -> None:
-            if name not in self.unsnapped:
-                kind, state = codec.encode_value(take(), "snapshot")
-                snapshots.commit(epoch, frame, reply_to, answer, kind, whole(state))
-
-        inbox.commit_by(commit_state)
+        keeper = None
+        if launch.durable is not None:
+            keeper = Keeper(launch.durable, launch.system, launch.path, self.page.words, lambda: self.host.log)
+        return State(self.snapshots_fd, grow, endpoint.codec, keeper)
 
     def inbox(self, kind: type[Inbox], **more: Any) -> Inbox:
         """The mailbox's receiving end, with what an earlier incarnation left."""

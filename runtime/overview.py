@@ -70,4 +70,6 @@ def _worker(path: str, child: Child, worker: Worker | None, backlogs: Backlogs) 
         queued_bytes=worker.box.queued_bytes(),
         mailbox_bytes=worker.box.mailbox_bytes,
         waiting_seconds=backlogs.waiting_seconds(path),
+        unsaved=worker.box.unsaved() if worker.program.durable is not None else 0,
+        saves_failed=words[page.SAVES_FAILED],
     )

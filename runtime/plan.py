@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from actors.actor import Actor
-from actors.child import Backoff, Child, Limits, Mailbox, Tree, checked, checked_name
+from actors.child import Backoff, Child, ChildOptions, Durable, Limits, Mailbox, Tree, checked, checked_name
 from actors.errors import BadSpec
 from runtime.memory.seal import sealed
 from runtime.memory.snapshots import has_snapshots
@@ -43,6 +43,7 @@ class Program:
         limits: what recycles it; None: nothing.
         pool: it is one of several behind one reference.
         has_snapshots: its state is committed after each message.
+        durable: where that is kept on disk too; None: nowhere.
         digest: of all that it runs, class, constructor call and options: equal ones run the same. b"" equals none.
         key: number of the payload.
     """
@@ -58,6 +59,7 @@ class Program:
     limits: Limits | None = None
     pool: bool = False
     has_snapshots: bool = False
+    durable: Durable | None = None
     digest: bytes = b""
     key: int = field(default_factory=_keys.__next__)
 
@@ -75,8 +77,9 @@ class Program:
 class Packer:
     """Packs specifications for one request; `fds` are the payloads, to be sent beside it and closed by `close`."""
 
-    def __init__(self, path: Sequence[str] = ()) -> None:
-        """Pack for actors that have these directories in front of a `sys.path` like ours."""
+    def __init__(self, path: Sequence[str] = (), system: str = "") -> None:
+        """Pack for actors of this system that have these directories in front of a `sys.path` like ours."""
+        self._system = system
         self._codec = Codec(importable=partial(is_importable, front=path))
         self.fds: list[int] = []
 
@@ -153,7 +156,20 @@ class Packer:
             heartbeat=options.heartbeat,
             limits=options.limits,
             has_snapshots=has_snapshots(actor),
+            durable=self._durable(name, actor, options),
         )
+
+    def _durable(self, name: str, actor: type[Actor], options: ChildOptions) -> Durable | None:
+        """Where its state is to be kept; what cannot be known here is found by its start."""
+        if options.durable is None:
+            return None
+        if not has_snapshots(actor):
+            detail = f"expected an actor with snapshot and restore, got {actor.__qualname__}"
+            raise BadSpec(name, "invalid_durable", detail)
+        if self._system.endswith(f"-{os.getpid()}"):
+            detail = f'expected a system with a name, Supervisor("shop"): next time {self._system!r} is another one'
+            raise BadSpec(name, "invalid_durable", detail)
+        return Durable(os.path.abspath(options.durable), options.durable_every)
 
 
 def _outline(name: str, spec: Tree) -> SupervisorSpec:
@@ -259,6 +275,7 @@ def _program(plan: Worker, fds: list[int]) -> Program:
         plan.limits,
         pool,
         plan.has_snapshots,
+        plan.durable,
         digest=_digest(plan),
     )
 
@@ -266,5 +283,5 @@ def _program(plan: Worker, fds: list[int]) -> Program:
 def _digest(plan: Worker) -> bytes:
     """Of the payload and of every option that makes a program; where the payload stands among others is none."""
     watched = (plan.watchdog, plan.heartbeat, plan.limits)
-    program = (plan.digest, plan.mailbox, plan.crash_on_raise, plan.drain, plan.understudies, *watched)
+    program = (plan.digest, plan.mailbox, plan.crash_on_raise, plan.drain, plan.understudies, plan.durable, *watched)
     return hashlib.blake2b(encode(program), digest_size=16).digest()

@@ -398,6 +398,7 @@ class Troupe:
             seat=worker.seat,
             pollers=self._pollers,
             heartbeat=program.heartbeat or 0.0,
+            durable=program.durable,
         )
 
     def _current(self, path: str, incarnation: int) -> Worker | None:

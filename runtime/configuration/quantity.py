@@ -1,6 +1,6 @@
 """Quantities as people write them: durations as "5s", sizes as "64KiB".
 
-Both raise ValueError whose text says what was expected, ready to stand after the word in a problem line.
+All raise ValueError whose text says what was expected, ready to stand after the word in a problem line.
 """
 
 import re
@@ -13,6 +13,7 @@ _BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 
 DURATION = 'a duration like "100ms", "5s", "2m", "6h", or seconds'
 SHUTDOWN = f'"kill", "infinity" or {DURATION}'
+EVERY = f'"message" or {DURATION}'
 SIZE = 'a size like "4096B", "32KiB", "1MiB", or bytes'
 
 DURATION_PATTERN = rf"^{_DURATION.pattern}$"
@@ -46,6 +47,20 @@ def parse_shutdown(value: object) -> float | str:
         return parse_duration(value)
     except ValueError:
         raise ValueError(SHUTDOWN) from None
+
+
+def parse_every(value: object) -> float | str:
+    """Seconds of a duration, or the word "message" as it is.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if value == "message":
+        return "message"
+    try:
+        return parse_duration(value)
+    except ValueError:
+        raise ValueError(EVERY) from None
 
 
 def parse_size(value: object) -> int:

@@ -47,6 +47,7 @@ from runtime.configuration.quantity import (
     DURATION_PATTERN,
     SIZE_PATTERN,
     parse_duration,
+    parse_every,
     parse_shutdown,
     parse_size,
 )
@@ -59,7 +60,7 @@ _CLASS_PATH = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*(?:\.[^\W\d]\w*
 
 ACTOR, SUPERVISOR = "actor", "supervisor"
 _BASICS = ("restart", "shutdown", "ready", "mailbox", "replicas", "drain", "understudies")
-_CHECKED = (*_BASICS, "watchdog", "heartbeat", "limits")
+_CHECKED = (*_BASICS, "watchdog", "heartbeat", "limits", "durable", "durable_every")
 
 
 def json_schema() -> JsonSchemaValue:
@@ -101,12 +102,14 @@ def _kind(table: object) -> str:
 
 _SECONDS_SCHEMA = {"anyOf": [{"type": "string", "pattern": DURATION_PATTERN}, {"type": "number", "minimum": 0}]}
 _SHUTDOWN_SCHEMA = {"anyOf": [{"enum": ["kill", "infinity"]}, *_SECONDS_SCHEMA["anyOf"]]}
+_EVERY_SCHEMA = {"anyOf": [{"const": "message"}, *_SECONDS_SCHEMA["anyOf"]]}
 _SIZE_SCHEMA = {"anyOf": [{"type": "string", "pattern": SIZE_PATTERN}, {"type": "integer", "minimum": 0}]}
 
 Duration = Annotated[float, BeforeValidator(parse_duration), WithJsonSchema(_SECONDS_SCHEMA)]
 StopTime = Annotated[
     float | Literal["kill", "infinity"], BeforeValidator(parse_shutdown), WithJsonSchema(_SHUTDOWN_SCHEMA)
 ]
+Every = Annotated[float | Literal["message"], BeforeValidator(parse_every), WithJsonSchema(_EVERY_SCHEMA)]
 Size = Annotated[int, BeforeValidator(parse_size), WithJsonSchema(_SIZE_SCHEMA)]
 Name = Annotated[str, AfterValidator(checked_name), WithJsonSchema({"type": "string", "pattern": f"^{NAME.pattern}$"})]
 ClassPath = Annotated[
@@ -234,6 +237,14 @@ class WorkerTable(_Table):
     limits: LimitsTable | None = Field(
         default=None, description="Restarts it in order, between two messages, when it has used them up."
     )
+    durable: str | None = Field(
+        default=None,
+        description="File that the state of an actor with snapshots is kept in too, relative to this file's directory.",
+    )
+    durable_every: Every = Field(
+        default=_OPTIONS.durable_every,
+        description='When: "message": before its answer is sent; or so long after its commit, in the background.',
+    )
 
     @field_validator(*_CHECKED)
     @classmethod
@@ -264,6 +275,8 @@ class WorkerTable(_Table):
             watchdog=self.watchdog,
             heartbeat=self.heartbeat,
             limits=None if self.limits is None else self.limits.to_limits(),
+            durable=self.durable,
+            durable_every=self.durable_every,
         )
 
 

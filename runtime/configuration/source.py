@@ -23,6 +23,7 @@ from runtime.configuration.position import Path
 from runtime.configuration.problem import Problem, nearest, shown
 from runtime.configuration.rule import Place, is_reference, is_region, region_of, target_of
 from runtime.configuration.shape import is_class_path
+from runtime.memory.snapshots import has_snapshots
 from runtime.wire.placeholder import RefTo, RegionTo
 
 _OURS = ("actors", "runtime")
@@ -81,6 +82,7 @@ def classes_of(places: Sequence[Place], directories: Sequence[str]) -> tuple[dic
                 continue
             classes[place.path] = candidate
             problems += _wrong_arguments(place, candidate)
+            problems += _stateless(place, candidate)
     return classes, problems
 
 
@@ -185,6 +187,17 @@ def _wrong_arguments(place: Place, actor: type[Any]) -> list[Problem]:
         reason = str(exc).partition(": ")[2].removeprefix("got ")
         return [Problem((*place.path, key), f"arguments for {_call(actor)}", reason)]
     return []
+
+
+def _stateless(place: Place, actor: type[Any]) -> list[Problem]:
+    """An actor without snapshots has nothing that could be durable."""
+    try:
+        if not isinstance(place.table.get("durable"), str) or has_snapshots(actor):
+            return []
+        got = actor.__qualname__
+    except BadActor as exc:
+        got = str(exc)
+    return [Problem((*place.path, "durable"), "an actor with snapshot and restore", got)]
 
 
 def _call(actor: type[Any]) -> str:

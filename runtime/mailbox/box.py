@@ -146,6 +146,10 @@ class Box:
         """The latest commit of the actor's state."""
         return snapshots.latest(self._snapshots)[1] if self._snapshots else None
 
+    def unsaved(self) -> int:
+        """Commits of the actor's state that are not in its durable file."""
+        return max(0, snapshots.latest_number(self._snapshots) - int(self.words[page.SAVED]))
+
     def bury(self, ended: Ended, answered: Callable[[int, bytes], None]) -> set[int]:
         """After a death: end what had been started and may not be run again (BX-2).
 

@@ -11,6 +11,8 @@ killed after it has done everything: an answer that was not sent is sent by the 
 SN-1  The supervisor holds the memory: it goes from incarnation to incarnation, and ends with the name.
 SN-2  A state that does not fit gets a larger memory; of several the one with the latest commit counts.
 SN-3  The word is stored through `memoryview.cast("Q")`: `struct.pack_into` zeroes first, and a kill would find zeros.
+SN-4  An actor that also keeps its state in a file begins its memory with what the file has, or with a blank: from then
+      on the memory alone says what has happened. The file may be one message ahead of it (runtime.durable).
 """
 
 import inspect
@@ -26,6 +28,7 @@ from actors.message import messages_of
 from runtime.memory.seal import allocated
 
 FIRST_BYTES = 16 * 1024
+BLANK = 0xFFFFFFFF  # no kind of the codec's
 _DATA_AT = 4096
 _HEAD = struct.Struct("<QQQIIQ")  # epoch, frame, reply address, length of the answer, kind of the state, its length
 
@@ -40,7 +43,7 @@ class Commit:
         frame: the message's place in it; 0 for none (a timer).
         reply_to: where its answer goes.
         answer: the reply frame; b"" for none.
-        kind, state: as the codec encoded it.
+        kind, state: as the codec encoded it; BLANK and b"" for none (SN-4).
     """
 
     number: int
@@ -50,6 +53,11 @@ class Commit:
     answer: bytes
     kind: int
     state: bytes
+
+    @property
+    def is_blank(self) -> bool:
+        """There is no state in it."""
+        return self.kind == BLANK
 
 
 def has_snapshots(actor: type[Any]) -> bool:
@@ -92,6 +100,11 @@ def latest(fds: list[int]) -> tuple[int, Commit | None]:
     return best, commit
 
 
+def latest_number(fds: list[int]) -> int:
+    """Number of the latest commit in several memories of one actor; 0 of none."""
+    return max((int.from_bytes(os.pread(fd, 8, 0), "little") >> 1 for fd in fds), default=0)
+
+
 def _read(fd: int) -> Commit | None:
     word = int.from_bytes(os.pread(fd, 8, 0), "little")
     if not word:
@@ -120,6 +133,16 @@ class Snapshots:
         self._number = 0
         self._map(fd)
         self._number = self._word[0] >> 1
+
+    @property
+    def following(self) -> int:
+        """Number of the next commit."""
+        return self._number + 1
+
+    def begin(self, number: int, kind: int = BLANK, state: bytes = b"") -> None:
+        """Make a state that no message made the present one, as the commit of that number (SN-4)."""
+        self._number = number - 1
+        self.commit(0, 0, 0, b"", kind, state)
 
     def commit(
         self, epoch: int, frame: int, reply_to: int, answer: bytes, kind: int, state: bytes | memoryview

@@ -2,6 +2,8 @@
 
 import msgspec
 
+from actors.child import Durable
+
 
 class Setup(msgspec.Struct, frozen=True, tag="setup"):
     """The surroundings of the program that owns the system."""
@@ -34,6 +36,7 @@ class Launch(msgspec.Struct, frozen=True, tag="launch"):
         seat: of the process on the board.
         pollers: how many processes may poll at a time.
         heartbeat: seconds between signs of life of its event loop, as `ChildOptions.heartbeat`; 0: none.
+        durable: where its state is kept on disk; None: nowhere.
     """
 
     token: int
@@ -50,6 +53,7 @@ class Launch(msgspec.Struct, frozen=True, tag="launch"):
     seat: int
     pollers: int
     heartbeat: float = 0.0
+    durable: Durable | None = None
 
 
 class Report(msgspec.Struct, frozen=True):

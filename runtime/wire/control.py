@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from actors.certificate import DeathCertificate
-from actors.child import AutoShutdown, Backoff, Drain, Limits, Mailbox, RestartType, Shutdown
+from actors.child import AutoShutdown, Backoff, Drain, Durable, Limits, Mailbox, RestartType, Shutdown
 
 ChangeKind = Literal["removed", "added", "changed", "replaced", "flags"]
 
@@ -52,6 +52,7 @@ class Worker(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="worke
     heartbeat: float | None = None
     limits: Limits | None = None
     has_snapshots: bool = False
+    durable: Durable | None = None
 
 
 class Subtree(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="tree"):
@@ -314,6 +315,8 @@ class ChildStatus(msgspec.Struct, frozen=True):
         mailbox_bytes: its size.
         large_bytes: large bodies it holds or that wait for it.
         waiting_seconds: how long what waits there has waited, at least, as of the last look (every 2 s); 0.0: nothing.
+        unsaved: commits that are not in its durable file; 0 without one.
+        saves_failed: how often that could not be written.
     """
 
     path: str
@@ -334,6 +337,8 @@ class ChildStatus(msgspec.Struct, frozen=True):
     mailbox_bytes: int = 0
     large_bytes: int = 0
     waiting_seconds: float = 0.0
+    unsaved: int = 0
+    saves_failed: int = 0
 
 
 class Change(msgspec.Struct, frozen=True):

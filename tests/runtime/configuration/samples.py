@@ -13,6 +13,10 @@ class Prices(Layout):
 class Inventory(Actor):
     def __init__(self, stock: dict, *, gateway: object = None) -> None: ...
 
+    def snapshot(self) -> object: ...
+
+    def restore(self, state: object) -> None: ...
+
 class Gateway(Actor): ...
 
 class Outer:
@@ -51,6 +55,8 @@ understudies = 1
 watchdog = "30s"
 heartbeat = 5
 limits = { max_rss = "1GiB", max_messages = 100000, max_age = "6h", jitter = 0.2 }
+durable = "state.db"
+durable_every = "2s"
 
 [children.payments]
 strategy = "one_for_all"
@@ -220,6 +226,25 @@ BROKEN = {
     "limits": (
         '[children.a]\nactor = "MODULE:Gateway"\nlimits = { max_messages = 0 }',
         "F:3: children.a.limits: expected a whole max_messages from 1 on, got { max_messages = 0 }",
+    ),
+    "durable": (
+        '[children.a]\nactor = "MODULE:Gateway"\ndurable = 3',
+        "F:3: children.a.durable: expected a string, got 3",
+    ),
+    "durable without snapshots": (
+        '[children.a]\nactor = "MODULE:Gateway"\ndurable = "state.db"',
+        "F:3: children.a.durable: expected an actor with snapshot and restore, got Gateway",
+    ),
+    "durable_every": (
+        '[children.a]\nactor = "MODULE:Gateway"\ndurable_every = 0',
+        'F:3: children.a.durable_every: expected "message" or seconds above 0, got 0',
+    ),
+    "durable_every in words": (
+        '[children.a]\nactor = "MODULE:Gateway"\ndurable_every = "often"',
+        (
+            'F:3: children.a.durable_every: expected "message" or a duration like "100ms", "5s", "2m", "6h", or '
+            'seconds, got "often"'
+        ),
     ),
     "key of limits": (
         '[children.a]\nactor = "MODULE:Gateway"\nlimits = { max_memory = "1GiB", max_messages = 3, max_age = "1h" }',

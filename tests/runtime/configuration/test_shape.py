@@ -21,7 +21,7 @@ def _tables_of(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def test_the_schema_describes_every_key_and_gives_its_default() -> None:
     without_default = {"actor", "children", "template", "max_children", "name", "on_raise", "layout"}
-    without_default |= {"watchdog", "heartbeat", "limits", "max_rss", "max_messages", "max_age"}
+    without_default |= {"watchdog", "heartbeat", "limits", "max_rss", "max_messages", "max_age", "durable"}
 
     for table in _tables_of(json_schema()):
         assert table["additionalProperties"] is False
@@ -35,7 +35,7 @@ def test_the_schema_has_every_option_of_a_child_with_the_default_of_python() -> 
     options = ChildOptions()
 
     assert actor.keys() - {"actor", "args", "kwargs"} == set(ChildOptions.__slots__)
-    without_default = {"on_raise", "watchdog", "heartbeat", "limits"}
+    without_default = {"on_raise", "watchdog", "heartbeat", "limits", "durable"}
     for key in actor.keys() - {"actor", "args", "kwargs", "mailbox"} - without_default:
         assert actor[key]["default"] == getattr(options, key)
 
