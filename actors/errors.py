@@ -200,7 +200,10 @@ class SupervisionError(ActorError):
 
     Attributes:
         name: dotted path of the child or supervisor it was about.
+        meaning: what the kind of error says when there is no detail.
     """
+
+    meaning = "refused"
 
     def __init__(self, name: str, detail: str = "") -> None:
         super().__init__(name, detail)
@@ -208,35 +211,49 @@ class SupervisionError(ActorError):
         self.detail = detail
 
     def __str__(self) -> str:
-        return f"{self.name}: {self.detail or self.__class__.__name__}"
+        return f"{self.name}: {self.detail or self.meaning}"
 
 
 class AlreadyStarted(SupervisionError):
     """A child of that name runs (OTP's already_started)."""
 
+    meaning = "it is running already"
+
 
 class AlreadyPresent(SupervisionError):
     """A child of that name is specified, though not running (OTP's already_present)."""
+
+    meaning = "it is specified already, though not running: restart it, or delete it first"
 
 
 class NotFound(SupervisionError):
     """There is no child of that name (OTP's not_found)."""
 
+    meaning = "there is no child of that name"
+
 
 class StillRunning(SupervisionError):
     """The child runs; stop it first (OTP's running)."""
+
+    meaning = "it is running: stop it first"
 
 
 class Restarting(SupervisionError):
     """The child is being restarted (OTP's restarting)."""
 
+    meaning = "it is being restarted"
+
 
 class NotRunning(SupervisionError):
     """That supervisor is not running (OTP's noproc)."""
 
+    meaning = "that supervisor is not running"
+
 
 class DynamicSupervisor(SupervisionError):
     """A dynamic supervisor does not offer this by name (OTP's simple_one_for_one)."""
+
+    meaning = "a dynamic supervisor does not offer this by name"
 
 
 class BadSpec(SupervisionError, ValueError):
@@ -258,6 +275,8 @@ class StartFailed(SupervisionError):
     Attributes:
         certificate: of the start that failed; None when no process was involved.
     """
+
+    meaning = "it could not be started"
 
     def __init__(self, name: str, detail: str = "", certificate: DeathCertificate | None = None) -> None:
         super().__init__(name, detail)
