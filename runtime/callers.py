@@ -39,9 +39,19 @@ class Callers:
         self._kept: dict[int, deque[bytes]] = {}
 
     def open(self, nbytes: int) -> int:
-        """Make a reply FIFO and hold it; returns its number, which is its name in hexadecimal."""
+        """Make a reply FIFO and hold it; returns its number, which is its name in hexadecimal.
+
+        Raises:
+            OSError: no room, no descriptors; nothing is left of it.
+        """
         number = random.SystemRandom().getrandbits(63) | 1
-        held, _ = fifo.create(f"{self._directory}/{number:016x}", nbytes)
+        path = f"{self._directory}/{number:016x}"
+        try:
+            held, _ = fifo.create(path, nbytes)
+        except OSError:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+            raise
         self._fds[number] = held
         return number
 

@@ -3,10 +3,14 @@
 DE-1  Only this uid: the directory is 0700, the socket 0600, and SO_PEERCRED is asked.
 DE-2  What does not fit the schema closes the connection. Nothing here imports, evaluates or unpickles anything.
 DE-3  A connection that does not read its answers holds up nobody.
+DE-4  Without descriptors nothing spins, and whoever asks for what needs one is told: a request is refused and its line
+      lives; a new connection is taken by a descriptor kept for that, and refused. Where even that cannot be done, new
+      connections wait.
 """
 
 import asyncio
 import contextlib
+import errno
 import itertools
 import os
 import socket
@@ -37,6 +41,7 @@ from runtime.wire.line import failed_of
 
 _MOST_CONNECTIONS = 8192
 _HELLO_SECONDS = 5.0
+_PAUSE_SECONDS = 0.1  # until a connection that cannot be taken is tried again
 _numbers = itertools.count(1)
 Answered = Callable[[action.Result], None]
 Reloaded = Callable[[list[control.Change] | ActorError], None]
@@ -82,8 +87,14 @@ class System(Protocol):
 class Connection:
     """One connection: a process's line. Closed by the peer, by a fault in what it sends, or with the system."""
 
-    def __init__(self, desk: "Desk", channel: control.Channel) -> None:
+    def __init__(self, desk: "Desk", channel: control.Channel, *, is_last: bool = False) -> None:
+        """Serve a connection.
+
+        Args:
+            is_last: it was taken by the last descriptor: it is told so, and hung up on.
+        """
         self.desk = desk
+        self.is_last = is_last
         self.channel = channel
         self.number = next(_numbers)
         self.replies: list[int] = []
@@ -118,9 +129,10 @@ class Connection:
             return
         try:
             self.channel.put(control.encode(message), fds)
-        except (control.Protocol, OSError):
-            self.desk.drop(self)
-            return
+        except control.Protocol as exc:  # more than a message may hold
+            self.channel.put(control.encode(failed_of(ActorError(f"the answer is too large: {exc}"))))
+        except OSError as exc:  # no descriptor for the copies: only this request cannot be answered
+            self.channel.put(control.encode(failed_of(_lacking("the answer", exc))))
         self.desk.flush(self)
 
 
@@ -145,6 +157,7 @@ class Desk:
             os.umask(umask)
             os.close(directory)
         self._sock.listen(512)
+        self._reserve = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
         self._loop.add_reader(self._sock.fileno(), self._on_connect)
 
     def flush(self, connection: Connection) -> None:
@@ -176,6 +189,7 @@ class Desk:
         self._system.troupe.leave_seat(connection.seat)
         self._system.vault.owner_gone(connection.number)
         connection.channel.close()
+        self._restock()
 
     def wait(self, connection: Connection) -> None:
         """It is to be told how the system ends."""
@@ -190,29 +204,56 @@ class Desk:
         """Stop listening, close all connections."""
         self._loop.remove_reader(self._sock.fileno())
         self._sock.close()
+        if self._reserve >= 0:
+            os.close(self._reserve)
         for connection in list(self._connections.values()):
             self.drop(connection)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self._path)
 
     def _on_connect(self) -> None:
+        is_last = False
         try:
             sock, _ = self._sock.accept()
         except BlockingIOError:
             return
-        except OSError:  # EMFILE: do not spin on a connection that cannot be taken
-            self._loop.remove_reader(self._sock.fileno())
-            self._loop.call_later(0.1, self._loop.add_reader, self._sock.fileno(), self._on_connect)
-            return
+        except OSError:  # EMFILE
+            last = self._accept_last()
+            if last is None:
+                return
+            sock, is_last = last, True
         _, uid, _ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
         if uid != os.geteuid() or len(self._connections) >= _MOST_CONNECTIONS:
             sock.close()
+            self._restock()
             return
         sock.setblocking(False)
-        connection = Connection(self, control.Channel(sock))
+        connection = Connection(self, control.Channel(sock), is_last=is_last)
         self._connections[sock.fileno()] = connection
         self._loop.add_reader(sock.fileno(), self._on_readable, connection)
         self._loop.call_later(_HELLO_SECONDS, self._expect_hello, connection)
+
+    def _accept_last(self) -> socket.socket | None:
+        """Take one more connection by the descriptor kept for it, only to say why there can be no other (DE-4)."""
+        if self._reserve >= 0:
+            os.close(self._reserve)
+            self._reserve = -1
+            with contextlib.suppress(OSError):
+                return self._sock.accept()[0]
+            self._restock()
+        self._loop.remove_reader(self._sock.fileno())
+        self._loop.call_later(_PAUSE_SECONDS, self._listen)
+        return None
+
+    def _listen(self) -> None:
+        if self._sock.fileno() >= 0:
+            self._loop.add_reader(self._sock.fileno(), self._on_connect)
+
+    def _restock(self) -> None:
+        """Have a descriptor in reserve again; nothing while there is none to be had, or the desk is closed."""
+        if self._reserve < 0 and self._sock.fileno() >= 0:
+            with contextlib.suppress(OSError):
+                self._reserve = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
 
     def _expect_hello(self, connection: Connection) -> None:
         if not connection.is_known:
@@ -224,20 +265,27 @@ class Desk:
                 self.drop(connection)
                 return
             while not connection.is_closed and (body := connection.channel.take()) is not None:
-                request = control.decode_request(body)
-                fds = connection.channel.take_fds()
-                try:
-                    self._handle(connection, request, fds)
-                except ActorError as exc:
-                    connection.refuse(exc)
-                except OSError as exc:  # no descriptors, no inodes: what was asked for cannot be had, the rest lives
-                    connection.refuse(ActorError(f"{type(request).__name__}: {os.strerror(exc.errno or 0)}"))
-                finally:
-                    for fd in fds:
-                        os.close(fd)
+                self._serve(connection, control.decode_request(body), connection.channel.take_fds())
         except BlockingIOError:
             return
         except (OSError, control.Protocol, msgspec.MsgspecError, ArithmeticError, ValueError):  # CT-1
+            self.drop(connection)
+
+    def _serve(self, connection: Connection, request: Any, fds: list[int]) -> None:
+        """Handle one request, or refuse it: what it lacks ends neither the connection nor anything else."""
+        try:
+            if connection.is_last or connection.channel.take_cut():
+                connection.refuse(_lacking(type(request).__name__, OSError(errno.EMFILE, "")))
+            else:
+                self._handle(connection, request, fds)
+        except ActorError as exc:
+            connection.refuse(exc)
+        except OSError as exc:  # no descriptors, no inodes: what was asked for cannot be had, the rest lives
+            connection.refuse(_lacking(type(request).__name__, exc))
+        finally:
+            for fd in fds:
+                os.close(fd)
+        if connection.is_last and not connection.channel.has_output():
             self.drop(connection)
 
     def _handle(self, connection: Connection, request: Any, fds: list[int]) -> None:
@@ -247,6 +295,10 @@ class Desk:
         if handler is None:
             raise control.Protocol("a request that nobody handles")
         handler(self._system, connection, request, fds)
+
+
+def _lacking(what: str, error: OSError) -> ActorError:
+    return ActorError(f"{what}: the supervisor: {os.strerror(error.errno or 0)}")
 
 
 def _hello(system: System, connection: Connection, _request: control.Hello, _fds: list[int]) -> None:

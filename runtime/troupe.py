@@ -11,6 +11,7 @@ TR-4  A process that says that it is ready before the zygote has reported its pi
 """
 
 import asyncio
+import contextlib
 import itertools
 import os
 import select
@@ -266,7 +267,11 @@ class Troupe:
         try:
             worker.pidfd = os.pidfd_open(pid)
         except ProcessLookupError:  # a spare that was killed, and swept, as it got its order
+            self.leave_seat(worker.seat)
             self._not_launched(worker, "its process was killed before it began")
+            return
+        except OSError as exc:
+            self._end_unwatched(worker, f"no descriptor to watch its process by: {os.strerror(exc.errno or 0)}")
             return
         self._loop.add_reader(worker.pidfd, self._on_exit, worker)
         if worker.is_doomed:
@@ -290,12 +295,23 @@ class Troupe:
         kept: set[int] = set()
         for worker in [self._by_token[token] for token in tokens]:
             worker.is_ready = False
+            kept |= self._bury_start(worker, "its zygote died before it could say what it had started")
             if worker.box is not None:
-                certificate = not_launched(worker, "its zygote died before it could say what it had started")
-                kept |= self._bury(worker, worker.box, certificate)
                 worker.box.words[page.INCARNATION] += 1  # whoever comes next takes the journal over
         for pid in strangers:
             self._vault.receiver_gone(pid, kept)
+
+    def _end_unwatched(self, worker: Worker, error: str) -> None:
+        """Its process has begun, and its end could not be told: end it now, with whatever it has taken."""
+        process_exit.kill_group(worker.pid)
+        process_exit.kill(worker.pid)
+        while process_exit.reap(worker.pid) is None:
+            select.select([], [], [], 0.001)
+        self._sweep_soon()
+        self.leave_seat(worker.seat)
+        kept = self._bury_start(worker, error)
+        self._vault.receiver_gone(worker.pid, kept | self._letters.bodies())
+        self._not_launched(worker, error)
 
     def threads_at_import(self, token: int, module: str) -> None:
         """See `launch.Outcome`."""
@@ -417,6 +433,10 @@ class Troupe:
         self._died(certificate)
         self._happened(event.StartFailed(worker.path, worker.incarnation, event.Reason("crash", certificate)))
 
+    def _bury_start(self, worker: Worker, error: str) -> set[int]:
+        """End what a process took that nobody was told of; returns as `Box.bury` does."""
+        return set() if worker.box is None else self._bury(worker, worker.box, not_launched(worker, error))
+
     def _bury(self, worker: Worker, box: Box, certificate: DeathCertificate) -> set[int]:
         return box.bury(partial(self._died_with, worker, certificate), self._callers.send)
 
@@ -445,8 +465,10 @@ class Troupe:
     def _sweep_now(self) -> None:
         """Kill what was handed to us (TR-3); not while a start is in flight: it may be one of ours."""
         self._sweep = None
-        if self._launcher.is_busy or process_exit.sweep(self._known_pids(), self._launcher.pid):
-            self._sweep_soon()
+        with contextlib.suppress(OSError):  # no descriptor to read /proc by: later
+            if not self._launcher.is_busy and not process_exit.sweep(self._known_pids(), self._launcher.pid):
+                return
+        self._sweep_soon()
 
     def _known_pids(self) -> set[int]:
         return {self._launcher.pid, *(worker.pid for worker in self._workers.values() if worker.pid)}

@@ -6,6 +6,7 @@ LA-2  A zygote that dies is replaced; what it had been told and not reported is 
       `zygote_gone` ends that first.
 LA-3  A class whose import starts threads is launched cold from then on: imported in the actor's own process.
 LA-4  A zygote that is renewed ends when it has done what it was told; its successor has imported nothing.
+LA-5  A zygote that cannot be made (no descriptors, no processes) is tried again; launches wait for it meanwhile.
 """
 
 import asyncio
@@ -22,6 +23,8 @@ import msgspec
 from runtime.process import exit as process_exit
 from runtime.process.order import Launch, Setup, Spares, decode_report, encode
 from runtime.process.zygote import ActorMain, Zygote, close_all_but
+
+_REOPEN_SECONDS = 0.2
 
 
 class Outcome(Protocol):
@@ -78,10 +81,19 @@ class Launcher:
         return bool(self._in_flight)
 
     def open(self) -> None:
-        """Fork a zygote, and listen to it."""
+        """Fork a zygote, and listen to it.
+
+        Raises:
+            OSError: there are no descriptors or no processes; nothing is half-made.
+        """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         supervisor = os.getpid()
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError:
+            ours.close()
+            theirs.close()
+            raise
         if pid == 0:
             try:
                 signal.pthread_sigmask(signal.SIG_SETMASK, ())
@@ -97,10 +109,17 @@ class Launcher:
         self.pid = pid
         self._sock = ours
         asyncio.get_running_loop().add_reader(ours.fileno(), self._on_report)
+        try:
+            self._outcome.zygote_forked(pid)
+        except OSError:  # nobody would hear of its death
+            self.close()
+            process_exit.kill(pid)
+            os.waitpid(pid, 0)
+            self.pid = 0
+            raise
         for order in (self._setup, self._spares):
             if order is not None:
                 self._order(order)
-        self._outcome.zygote_forked(pid)
 
     def set_up(self, setup: Setup) -> None:
         """Give the program's surroundings to the zygote, and to those that may follow it."""
@@ -148,12 +167,26 @@ class Launcher:
 
     def _replace(self) -> None:
         """Make a new zygote, and tell it what the old one had not reported (LA-2)."""
-        in_flight, self._in_flight = self._in_flight, {}
-        self._outcome.zygote_gone(list(in_flight))
-        self.open()
-        for flight in in_flight.values():
+        try:
+            self._outcome.zygote_gone(list(self._in_flight))
+        except OSError:  # no descriptor to look for its processes by (LA-5)
+            asyncio.get_running_loop().call_later(_REOPEN_SECONDS, self._replace)
+            return
+        self._reopen()
+
+    def _reopen(self) -> None:
+        """Fork a zygote for what is in flight, now or as soon as it can be done (LA-5)."""
+        if not self._is_open or self._sock is not None:
+            return
+        try:
+            self.open()
+        except OSError:
+            asyncio.get_running_loop().call_later(_REOPEN_SECONDS, self._reopen)
+            return
+        for token, flight in list(self._in_flight.items()):
             if flight.tries > 1:
-                self._outcome.failed(flight.launch.token, "the zygote died while starting it, twice")
+                del self._in_flight[token]
+                self._outcome.failed(token, "the zygote died while starting it, twice")
             else:
                 self._send(flight)
 

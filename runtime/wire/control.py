@@ -7,6 +7,7 @@ CT-1  Whatever does not fit the schema or the limit closes the connection; nothi
 """
 
 import array
+import contextlib
 import os
 import socket
 from collections import deque
@@ -440,11 +441,13 @@ class Channel:
         self._inbox = bytearray()
         self._fds: deque[int] = deque()
         self._outbox: deque[tuple[bytes, list[int]]] = deque()
+        self._is_cut = False
 
     def feed(self, most: int = 1 << 16) -> bool:
         """Receive once; False at end of file. Blocks or raises BlockingIOError as the socket is set."""
         space = socket.CMSG_SPACE(_MAX_FDS * array.array("i").itemsize)
-        part, ancillary, _, _ = self.sock.recvmsg(most, space, socket.MSG_CMSG_CLOEXEC)
+        part, ancillary, flags, _ = self.sock.recvmsg(most, space, socket.MSG_CMSG_CLOEXEC)
+        self._is_cut |= bool(flags & socket.MSG_CTRUNC)
         for level, kind, raw in ancillary:
             if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
                 received = array.array("i")
@@ -477,11 +480,27 @@ class Channel:
             raise Protocol(f"expected {wanted} descriptors, got {len(self._fds)}")
         return [self._fds.popleft() for _ in range(wanted)]
 
+    def take_cut(self) -> bool:
+        """Whether descriptors were lost since this was asked last: this process had no room for them."""
+        is_cut, self._is_cut = self._is_cut, False
+        return is_cut
+
     def put(self, body: bytes, fds: list[int] | None = None) -> None:
-        """Queue a message; `flush` sends it. The descriptors are duplicated now: the caller's stay the caller's."""
+        """Queue a message; `flush` sends it. The descriptors are duplicated now: the caller's stay the caller's.
+
+        Raises:
+            Protocol: it is longer than LIMIT.
+            OSError: there are no descriptors for the duplicates; nothing is queued.
+        """
         if len(body) > LIMIT:
             raise Protocol(f"message of {len(body)} bytes, expected at most {LIMIT}")
-        self._outbox.append((len(body).to_bytes(4, "little") + body, [os.dup(fd) for fd in fds or ()]))
+        with contextlib.ExitStack() as undo:
+            copies: list[int] = []
+            for fd in fds or ():
+                copies.append(os.dup(fd))
+                undo.callback(os.close, copies[-1])
+            undo.pop_all()
+        self._outbox.append((len(body).to_bytes(4, "little") + body, copies))
 
     def flush(self) -> bool:
         """Send what is queued; True when nothing is left. Blocks, or returns False, as the socket is set."""

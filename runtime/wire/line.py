@@ -5,6 +5,7 @@ the process (reply FIFOs) goes by a line of its own, the session: it is forgotte
 does for the dead.
 """
 
+import errno
 import os
 import socket
 import threading
@@ -89,6 +90,9 @@ class Lines:
     def _exchange(self, line: control.Channel, message: Any, fds: list[int] | None) -> tuple[Any, list[int]]:
         try:
             line.put(control.encode(message), fds)
+        except (OSError, control.Protocol) as exc:  # no descriptors, too large: nothing was sent
+            raise ActorError(f"{type(message).__name__}: {exc}") from exc
+        try:
             line.flush()
             body = line.take()
             while body is None:
@@ -103,6 +107,11 @@ class Lines:
             raise SystemGone(self._system, "unknown", f"the supervisor is gone ({exc})") from exc
         if isinstance(answer, control.Failed):
             raise error_of(answer)
+        if len(received) != answer.fds:  # the kernel leaves out those there is no room for
+            line.take_cut()
+            for fd in received:
+                os.close(fd)
+            raise ActorError(f"{type(message).__name__}: this process: {os.strerror(errno.EMFILE)}")
         return answer.value, received
 
     def _give_back(self, line: control.Channel) -> None:

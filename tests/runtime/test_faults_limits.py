@@ -7,6 +7,8 @@ import contextlib
 import os
 import resource
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,10 +17,12 @@ from typing import Any
 
 import pytest
 
-from actors import Actor, ActorDied, ActorError, Mailbox, StartFailed, child, message
-from runtime import Supervisor
+from actors import Actor, ActorDied, ActorError, Mailbox, StartFailed, SystemGone, child, message
+from runtime import Supervisor, connect
+from runtime.desk import Connection
 from runtime.mailbox.box import Box
 from runtime.testing import wait_until
+from runtime.wire import control
 from tests.runtime.cast import Counter, Echo, descriptors_of
 
 pytestmark = pytest.mark.process
@@ -43,15 +47,24 @@ def _cpu_ticks(pid: int) -> int:
     return int(fields[11]) + int(fields[12])
 
 
-def test_a_supervisor_without_descriptors_refuses_starts_and_everything_else_lives(supervisor: Supervisor) -> None:
+@pytest.mark.parametrize("left", range(8))
+def test_a_supervisor_without_descriptors_refuses_starts_and_everything_else_lives(
+    supervisor: Supervisor, left: int
+) -> None:
     counter = supervisor.start(child(Counter), name="counter")
     pid = counter.pid()
     used = len(descriptors_of(supervisor.pid))
 
-    with _limited(supervisor.pid, resource.RLIMIT_NOFILE, used + 2):
+    with _limited(supervisor.pid, resource.RLIMIT_NOFILE, used + left):
+        refused = []
         for n in range(4):
-            with pytest.raises(ActorError):
+            try:
                 supervisor.start(child(Counter), name=f"more{n}", ready=2.0)
+            except ActorError as exc:
+                refused.append(exc)
+        assert len(refused) >= 3
+        assert not [exc for exc in refused if isinstance(exc, SystemGone)]
+        assert all("Too many open files" in str(exc) for exc in refused)
         assert counter.pid() == pid
         before = _cpu_ticks(supervisor.pid)
         assert not wait_until(lambda: _cpu_ticks(supervisor.pid) - before > 20, 0.4)  # 20 ticks: half of that time
@@ -59,6 +72,90 @@ def test_a_supervisor_without_descriptors_refuses_starts_and_everything_else_liv
     assert supervisor.start(child(Counter), name="again").add(1) == 1
     assert counter.pid() == pid
     assert len(descriptors_of(supervisor.pid)) < used + 30
+
+
+def test_an_answer_that_needs_a_descriptor_is_an_error_and_its_line_lives(supervisor: Supervisor) -> None:
+    supervisor.start(child(Counter), name="counter")
+    lines = len(descriptors_of(supervisor.pid))
+
+    with _limited(supervisor.pid, resource.RLIMIT_NOFILE, lines):
+        with pytest.raises(ActorError, match="Too many open files") as caught:
+            supervisor["counter"].add(1)
+        assert not isinstance(caught.value, SystemGone)
+        assert [status.path for status in supervisor.children()] == ["counter"]
+
+    assert supervisor["counter"].add(1) == 1
+
+
+def test_who_connects_when_the_supervisor_has_no_descriptors_is_told_so_each_time(supervisor: Supervisor) -> None:
+    with _limited(supervisor.pid, resource.RLIMIT_NOFILE, len(descriptors_of(supervisor.pid))):
+        for _ in range(3):
+            with pytest.raises(ActorError, match="Too many open files"), connect(supervisor.name):
+                pass
+
+    with connect(supervisor.name) as other:
+        assert other.children() == []
+
+
+def test_an_answer_that_is_too_large_is_an_error_and_its_line_lives() -> None:
+    ours, theirs = socket.socketpair()
+    answered = control.Channel(theirs)
+    connection = Connection(Mouth(), control.Channel(ours))  # type: ignore[arg-type]  # all it needs of a desk
+
+    connection.answer("x" * control.LIMIT)
+    connection.answer("more")
+
+    for expected in ("too large", "more"):
+        while (body := answered.take()) is None:
+            answered.feed()
+        assert expected in str(control.decode_answer(body))
+    ours.close()
+    theirs.close()
+
+
+def test_a_request_that_is_too_large_is_an_error_and_its_line_lives(supervisor: Supervisor) -> None:
+    with pytest.raises(ActorError, match="expected at most") as caught:
+        supervisor.why("x" * (1 << 20))
+
+    assert not isinstance(caught.value, SystemGone)
+    assert supervisor.children() == []
+
+
+class Mouth:
+    """Sends what connections say."""
+
+    def flush(self, connection: Connection) -> None:
+        connection.channel.flush()
+
+    def drop(self, connection: Connection) -> None:
+        raise AssertionError
+
+
+def test_a_zygote_that_dies_when_there_are_no_descriptors_is_replaced(supervisor: Supervisor) -> None:
+    counter = supervisor.start(child(Counter), name="counter")
+    pid = counter.pid()
+
+    with _limited(supervisor.pid, resource.RLIMIT_NOFILE, 3):
+        [zygote] = [each for each in _zygotes_of(supervisor) if os.getpgid(each) == each]
+        os.kill(zygote, signal.SIGKILL)
+        assert wait_until(lambda: not Path(f"/proc/{zygote}").exists())
+        assert counter.pid() == pid
+
+    assert supervisor.start(child(Counter), name="again").add(1) == 1
+    assert counter.pid() == pid
+
+
+def _zygotes_of(supervisor: Supervisor) -> list[int]:
+    """The zygote and its spares."""
+    children = [int(entry) for entry in os.listdir("/proc") if entry.isdigit() and _parent_of(entry) == supervisor.pid]
+    return [pid for pid in children if _command_of(pid) == "understudy-zyg"]
+
+
+def _command_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:  # it has ended meanwhile
+        return ""
 
 
 class Climber(Actor):
@@ -109,10 +206,8 @@ def test_where_no_process_can_be_forked_a_start_fails_and_the_others_live(
 ) -> None:
     counter = supervisor.start(child(Counter), name="counter")
     pid = counter.pid()
-    forkers = [int(entry) for entry in os.listdir("/proc") if entry.isdigit() and _parent_of(entry) == supervisor.pid]
-    for forker in forkers:
-        if Path(f"/proc/{forker}/comm").read_text().strip() == "understudy-zyg":
-            (process_group / "cgroup.procs").write_text(str(forker))
+    for forker in _zygotes_of(supervisor):
+        (process_group / "cgroup.procs").write_text(str(forker))
 
     failed = []
     for n in range(6):  # spares, which are forked already, take the first ones
