@@ -2,7 +2,7 @@
 
 CA-1  A FIFO is held as long as the connection that asked for it; it goes with its name when that is closed.
 CA-2  Writing never blocks: what a caller has no room for is kept, bounded, and written when it has read.
-CA-3  Answers that a caller has not read go with it, and their large payloads.
+CA-3  Answers that a caller has not read go with it, and their large payloads; those that it holds, with its process.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from runtime.mailbox import fifo
 from runtime.vault import Vault
 from runtime.wire.frame import DEATH, MAX_REPLY, STOPPED, Header, bodies_of, reply
 
+_AGAIN_SECONDS = 1.0
 _MOST_KEPT = 4096  # frames for one caller that does not read
 
 
@@ -65,7 +66,25 @@ class Callers:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(f"{self._directory}/{number:016x}")
         os.close(fd)
-        self._vault.caller_gone(number)  # CA-3
+        for pid in self._vault.caller_gone(number):  # CA-3
+            self._watch(number, pid)
+
+    def _watch(self, number: int, pid: int) -> None:
+        """Free what a process holds of a caller's answers when it has ended: it may have detached, and read on."""
+        try:
+            pidfd = os.pidfd_open(pid)
+        except ProcessLookupError:
+            self._vault.holder_gone(number, pid)
+            return
+        except OSError:  # no descriptor left
+            asyncio.get_running_loop().call_later(_AGAIN_SECONDS, self._watch, number, pid)
+            return
+        asyncio.get_running_loop().add_reader(pidfd, self._on_holder_ended, number, pid, pidfd)
+
+    def _on_holder_ended(self, number: int, pid: int, pidfd: int) -> None:
+        asyncio.get_running_loop().remove_reader(pidfd)
+        os.close(pidfd)
+        self._vault.holder_gone(number, pid)
 
     def tell_death(self, header: Header, certificate: DeathCertificate, delivered: Delivered) -> None:
         """Answer an ask whose actor died."""

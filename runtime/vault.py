@@ -15,7 +15,7 @@ from actors.region import Writers
 from actors.shape import shape_from
 from runtime.memory.region import create
 from runtime.memory.seal import allocated
-from runtime.memory.slab import FILLING, FREE, HELD, is_for, is_of, parted, set_free, state_of
+from runtime.memory.slab import FILLING, FREE, HELD, holder_for, is_for, is_of, parted, set_free, state_of
 
 
 def machine_memory() -> int:
@@ -102,10 +102,21 @@ class Vault:
                 held.owner = 0
         self._reclaim()
 
-    def caller_gone(self, address: int) -> None:
-        """An asker is gone: answers it has not taken are nobody's."""
+    def caller_gone(self, address: int) -> set[int]:
+        """An asker is gone: answers it has not taken are nobody's. Returns the processes that hold others."""
+        holders = set()
         for held in self._slabs.values():
             if is_for(held.fd, address):
+                set_free(held.fd)
+            elif holder := holder_for(held.fd, address):
+                holders.add(holder)
+        self._reclaim()
+        return holders
+
+    def holder_gone(self, address: int, pid: int) -> None:
+        """The process of an asker that was gone has ended: answers it held are nobody's."""
+        for held in self._slabs.values():
+            if holder_for(held.fd, address) == pid:
                 set_free(held.fd)
         self._reclaim()
 

@@ -81,6 +81,13 @@ def is_for(fd: int, address: int) -> bool:
     return raw[0] == SENT and int.from_bytes(raw[32:], "little") == address
 
 
+def holder_for(fd: int, address: int) -> int:
+    """Pid of the process that holds an answer for that asker in it; 0 when none does. For the supervisor."""
+    raw = os.pread(fd, 40, 0)
+    is_held = raw[0] == HELD and int.from_bytes(raw[32:], "little") == address
+    return int.from_bytes(raw[8:16], "little") if is_held else 0
+
+
 def set_free(fd: int) -> None:
     """Give it back in somebody's stead. For the supervisor."""
     os.pwrite(fd, FREE.to_bytes(8, "little"), 0)

@@ -2,13 +2,18 @@
 
 import asyncio
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
+import numpy as np
 import pytest
 
+from actors import Actor, child, message
 from actors.errors import Delivered
+from runtime import Supervisor
 from runtime.callers import Callers
 from runtime.mailbox.box import Box
 from runtime.mailbox.inbox import BlockingInbox
@@ -18,10 +23,12 @@ from runtime.mailbox.page import ATTENTION, CLOSED, READY
 from runtime.mailbox.patience import Board, Patience
 from runtime.mailbox.replies import Replies
 from runtime.memory.slab import ADDRESS, FREE, GENERATION, HELD, SENT, STATE, Slab, body_of, parted, rounded
+from runtime.testing import wait_until
 from runtime.vault import Vault
 from runtime.wire import frame
 from runtime.wire.codec import Codec
 from runtime.wire.frame import CUT, DONE, DROPPED, QUEUED, STATE_AT
+from tests.runtime.cast import bodies_of
 
 OWNER = 5
 
@@ -182,3 +189,61 @@ def test_an_answer_that_was_never_taken_goes_with_its_asker(vault: Vault, tmp_pa
 
     asyncio.run(main())
     assert os.listdir(tmp_path / "replies") == []
+
+
+_CALLER = """
+import sys
+from runtime import connect
+with connect("found") as client:
+    answer = client.ref("echo").ones(100_000)
+    print("held", flush=True)
+    sys.stdin.readline()
+print(int(answer.sum()), flush=True)
+sys.stdin.readline()
+"""
+
+
+class Echo(Actor):
+    @message
+    def ones(self, count: int) -> Any:
+        return np.ones(count, np.uint8)
+
+
+@pytest.fixture
+def caller(nothing_left: Path) -> Iterator[tuple[Supervisor, "subprocess.Popen[str]"]]:
+    """A system, and a process apart that holds a large answer of it."""
+    with Supervisor("found") as system:
+        system.start(child(Echo), name="echo")
+        command = [sys.executable, "-c", _CALLER]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        with process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "held\n"
+            yield system, process
+    assert not nothing_left.exists()
+
+
+@pytest.mark.process
+def test_an_answer_goes_with_the_process_that_held_it(caller: tuple[Supervisor, "subprocess.Popen[str]"]) -> None:
+    system, process = caller
+    assert wait_until(lambda: bodies_of(system) == 1)
+
+    process.kill()
+
+    assert wait_until(lambda: bodies_of(system) == 0)
+
+
+@pytest.mark.process
+def test_an_answer_that_is_held_outlives_the_connection_it_came_by(
+    caller: tuple[Supervisor, "subprocess.Popen[str]"],
+) -> None:
+    system, process = caller
+    assert process.stdin is not None
+    assert process.stdout is not None
+    print("detach", file=process.stdin, flush=True)
+
+    assert process.stdout.readline() == "100000\n"
+    assert bodies_of(system) == 1
+
+    print("end", file=process.stdin, flush=True)
+    assert wait_until(lambda: bodies_of(system) == 0)
