@@ -72,4 +72,5 @@ def _worker(path: str, child: Child, worker: Worker | None, backlogs: Backlogs) 
         waiting_seconds=backlogs.waiting_seconds(path),
         unsaved=worker.box.unsaved() if worker.program.durable is not None else 0,
         saves_failed=words[page.SAVES_FAILED],
+        lost_lines=words[page.LOST_LINES],
     )

@@ -10,10 +10,14 @@ from typing import Any, TextIO
 
 
 class KeptStderr:
-    """Stands in for `sys.stderr`: passes everything on, and gives whole lines to keep()."""
+    """Stands in for `sys.stderr`: passes everything on, and gives whole lines to keep().
+
+    Attributes:
+        stream: what it passes everything on to.
+    """
 
     def __init__(self, stream: TextIO, keep: Callable[[str], None]) -> None:
-        self._stream = stream
+        self.stream = stream
         self._keep = keep
         self._line = ""
 
@@ -22,7 +26,7 @@ class KeptStderr:
         *lines, self._line = (self._line + text).split("\n")
         for line in lines:
             self._keep(line)
-        return self._stream.write(text)
+        return self.stream.write(text)
 
     def writelines(self, texts: list[str]) -> None:
         """Write them all."""
@@ -30,7 +34,7 @@ class KeptStderr:
             self.write(text)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
+        return getattr(self.stream, name)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _stderr, ()  # by name: the receiver's own

@@ -7,8 +7,10 @@ Nothing global is configured: a program's own structlog and logging settings sta
 import contextlib
 import os
 import sys
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TextIO
+
+from runtime.stderr import KeptStderr
 
 _rich = sys.modules.get("rich")
 if _rich is None:
@@ -19,12 +21,19 @@ if _rich is None:
     del sys.modules["rich"]
 
 
-def line_logger(level: int, keep: Callable[[str], None] | None = None) -> Any:
+def line_logger(
+    level: int,
+    keep: Callable[[str], None] | None = None,
+    lost: Callable[[], None] | None = None,
+    bound: Mapping[str, Any] | None = None,
+) -> Any:
     """A BoundLogger that writes lines to stderr.
 
     Args:
         level: of the standard library's; 0: everything.
         keep: is given each line too.
+        lost: told of each line that could not be written.
+        bound: what every line says.
     """
     is_console = (os.environ.get("UNDERSTUDY_LOG") or ("console" if sys.stderr.isatty() else "json")) == "console"
     processors: list[Any] = [structlog.processors.add_log_level, structlog.processors.TimeStamper(fmt="iso")]
@@ -39,19 +48,61 @@ def line_logger(level: int, keep: Callable[[str], None] | None = None) -> Any:
             return line
 
         processors.append(kept)
-    return structlog.wrap_logger(
-        _LinePrinter(sys.stderr),
+    printer = LinePrinter(sys.stderr, lost)
+    made = structlog.wrap_logger(
+        printer,
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(level),
-    )
+    ).bind(**bound or {})
+    printer.tell_by(lambda count: made.warning("log lines could not be written", count=count))
+    return made
 
 
-class _LinePrinter(structlog.PrintLogger):
-    """Prints lines; one that cannot be written is left out."""
+class LinePrinter:
+    """Writes whole lines; one that cannot be written is left out and counted, and its actor goes on.
+
+    The process's own stderr is written to by its descriptor: a stream would keep what a full disk refuses, and write it
+    later, in pieces.
+    """
+
+    def __init__(self, stream: TextIO, lost: Callable[[], None] | None = None) -> None:
+        """Print to a stream, the caller's to close."""
+        self._stream = stream.stream if isinstance(stream, KeptStderr) else stream  # its lines are kept already
+        self._lost = lost
+        self._tell: Callable[[int], None] | None = None
+        self._left_out = 0
+        self._is_torn = False
+
+    def tell_by(self, tell: Callable[[int], None]) -> None:
+        """Have it said how many lines were left out, once lines can be written again."""
+        self._tell = tell
 
     def msg(self, message: str) -> None:
         """Print one line."""
-        with contextlib.suppress(OSError, ValueError):  # a full disk, a closed pipe: no reason to end an actor
-            super().msg(message)
+        try:
+            self._write(message + "\n")
+        except (OSError, ValueError):  # a full disk, a closed pipe, a closed stream: no reason to end an actor
+            self._left_out += 1
+            if self._lost is not None:
+                self._lost()
+            return
+        count, self._left_out = self._left_out, 0
+        if count and self._tell is not None:
+            self._tell(count)
 
     log = debug = info = warn = warning = error = critical = exception = fatal = msg
+
+    def _write(self, line: str) -> None:
+        if self._stream is not sys.__stderr__:  # a test's, a notebook's, the program's own
+            self._stream.write(line)
+            self._stream.flush()
+            return
+        with contextlib.suppress(OSError):  # half a line of somebody's print
+            self._stream.flush()
+        raw = line.encode(errors="backslashreplace")
+        if self._is_torn:
+            raw = b"\n" + raw
+        while raw:
+            written = os.write(self._stream.fileno(), raw)
+            raw = raw[written:]
+            self._is_torn = bool(raw)  # until the rest is written, or the next line begins

@@ -55,6 +55,7 @@ LISTENS = 20  # nonzero: its event loop answers TASKS_SIGNAL by writing its task
 SAVED = 21  # number of the commit that is in the actor's durable file
 SAVES_FAILED = 22  # how often it could not be written
 PEERS = 24  # of a member of a pool: how many they are; the supervisor's
+LOST_LINES = 25  # log lines that could not be written
 ASIDE = 32  # bytes that may hold concurrent messages in hand
 MOVING = 33  # which frame is being set aside (runtime.mailbox.aside), 0 for none
 
@@ -180,6 +181,11 @@ class Page:
         rest = raw[len(first) :]
         self.view[LOG_RING_AT : LOG_RING_AT + len(rest)] = rest
         self.words[LOG_AT] = at + len(raw)
+
+    def lose_line(self) -> None:
+        """Count a log line that could not be written."""
+        if os.getpid() == self._owner:
+            self.words[LOST_LINES] += 1
 
     def log_lines(self, most: int = 50) -> tuple[str, ...]:
         """The last lines logged, oldest first; one cut by the ring's end is left out."""

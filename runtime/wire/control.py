@@ -318,6 +318,7 @@ class ChildStatus(msgspec.Struct, frozen=True):
         waiting_seconds: how long what waits there has waited, at least, as of the last look (every 2 s); 0.0: nothing.
         unsaved: commits that are not in its durable file; 0 without one.
         saves_failed: how often that could not be written.
+        lost_lines: log lines that could not be written.
     """
 
     path: str
@@ -340,6 +341,7 @@ class ChildStatus(msgspec.Struct, frozen=True):
     waiting_seconds: float = 0.0
     unsaved: int = 0
     saves_failed: int = 0
+    lost_lines: int = 0
 
 
 class Change(msgspec.Struct, frozen=True):

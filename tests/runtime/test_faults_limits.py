@@ -338,6 +338,79 @@ def test_a_log_that_cannot_be_written_stops_neither_an_actor_nor_its_supervisor(
     assert done.stdout == "{'said'}\n2\n"
 
 
+FULL_LOG = """
+import json, os, signal, sys
+from actors import child
+from runtime import Supervisor
+from runtime.testing import wait_until
+from tests.runtime.test_faults_limits import Talker
+
+directory = sys.argv[1]
+log = os.open(f"{directory}/log", os.O_CREAT | os.O_RDWR | os.O_APPEND)
+os.dup2(log, 2)
+with Supervisor("talk") as supervisor:
+    talker = supervisor.start(child(Talker), name="talker")
+    victim = supervisor.start(child(Talker), name="victim")
+    lost = lambda: supervisor.children()[0].lost_lines
+    talker.talk("before", 10)
+    assert lost() == 0
+    with open(f"{directory}/filler", "wb", buffering=0) as filler:
+        try:
+            while True:
+                filler.write(bytes(512))
+        except OSError:
+            pass
+    for n in range(20):
+        assert talker.talk("meanwhile", 6000) == "said"
+    assert lost() == 20
+    os.kill(victim.pid(), signal.SIGKILL)
+    assert wait_until(lambda: supervisor.children()[1].restarts == 1)
+    assert lost() == 20
+    os.unlink(f"{directory}/filler")
+    talker.talk("after", 10)
+    os.kill(talker.pid(), signal.SIGKILL)
+    assert wait_until(lambda: supervisor.children()[0].restarts == 1)
+    assert lost() == 20
+os.lseek(log, 0, os.SEEK_SET)
+for line in os.read(log, 1 << 20).decode().splitlines():
+    try:
+        said = json.loads(line)
+    except ValueError:
+        continue
+    print(said.get("actor", ""), said["event"], said.get("what", said.get("count", "")))
+"""
+
+
+class Talker(Actor):
+    """Logs what it is told to."""
+
+    @message
+    def talk(self, what: str, size: int) -> str:
+        self.context.log.warning("said", what=what, words="x" * size)
+        return "said"
+
+    @message
+    def pid(self) -> int:
+        return os.getpid()
+
+
+@needs_root
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="needs unshare(1)")
+def test_log_lines_that_a_full_disk_refuses_are_counted_and_said_to_be_missing_when_there_is_room(
+    tmp_path: Path, runtime_directory: Path
+) -> None:
+    mounted = f'mount -t tmpfs -o size=16k tmpfs {tmp_path} && exec "$@"'
+    command = ["unshare", "-m", "sh", "-c", mounted, "sh", sys.executable, "-c", FULL_LOG, str(tmp_path)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=30, cwd=ROOT)
+
+    assert done.returncode == 0
+    lines = done.stdout.splitlines()
+    assert lines[0] == "talker said before"
+    assert "talker said after" in lines
+    assert "talker log lines could not be written 20" in lines
+    assert [line for line in lines if line.startswith(" log lines could not be written")]  # the supervisor's own
+
+
 class Glutton(Actor):
     """Takes all the memory it can get."""
 
