@@ -53,6 +53,7 @@ from runtime.wire.frame import (
     CUT,
     DONE,
     DROPPED,
+    END,
     INDEX_AT,
     LARGE,
     MAX_ATTEMPTS,
@@ -201,7 +202,7 @@ class Inbox(ABC):
         words[SINCE_NS] = now = monotonic_ns()
         words[IN_HAND] = at + 1
         try:
-            is_cut = end > lane.extent or unpack_length(view, end - TRAILER)[0] != length  # FR-2
+            is_cut = end > lane.extent or unpack_length(view, end - TRAILER)[0] != length | END  # FR-2
             chain, name, args = unpack_plain(b"" if is_cut else view[at + PAYLOAD_AT : end - TRAILER])
             view[at + INDEX_AT], retry = self._table[name]
             view[at + RETRY_AT] = retry
@@ -261,7 +262,7 @@ class Inbox(ABC):
             view = lane.view
             length, state, flags, _, _, ask_id, reply_to, deadline_ns, body = unpack_header(view, at)
             if not is_whole(view, at, length, lane.extent):
-                lane.at = next_whole(view, at + 1, lane.extent)  # a foreign writer's
+                lane.at = next_whole(view, max(0, at - 1), lane.extent)  # a foreign writer's
                 words[FAILED] += 1
                 continue
             lane.at = at + length

@@ -12,12 +12,13 @@ A message frame (little-endian, no padding; every field is at a fixed offset, so
     24  u64  deadline, CLOCK_MONOTONIC in ns, 0 for none
     32  u64  number of the slab of a large payload, 0 for none
     40  …    payload
-    -4  u32  length again
+    -4  u32  length again, with the bits of END set, which no length has
 
 A reply frame is 16 bytes (u32 length, u8 flags, 3 spare, u64 ask id) and a payload.
 
 FR-1  The supervisor reads headers only: it can answer for the dead and free bodies without opening a payload.
-FR-2  A frame whose two lengths differ was cut short; it is never decoded.
+FR-2  A frame whose two lengths differ was cut short; it is never decoded. What comes right behind one that lacks its
+      end, the length of the next, is never taken for that end.
 """
 
 import struct
@@ -60,8 +61,11 @@ OVERHEAD = HEADER.size + TRAILER
 MAX_PAYLOAD = PIPE_BUF - OVERHEAD
 MAX_REPLY = PIPE_BUF - REPLY.size
 
+END = 0x5EED0000
 LENGTHS = tuple(LENGTH.pack(n + OVERHEAD) for n in range(MAX_PAYLOAD + 1))
-"""The length of a frame, encoded, by that of its payload: both ends of every frame."""
+"""The length of a frame, encoded, by that of its payload: how every frame begins."""
+ENDS = tuple(LENGTH.pack(n + OVERHEAD | END) for n in range(MAX_PAYLOAD + 1))
+"""The same, as every frame ends."""
 
 unpack_header = HEADER.unpack_from
 unpack_start = START.unpack_from
@@ -87,8 +91,8 @@ def tell_head(kind: int, retry: int) -> bytes:
 
 def headed(head: bytes, payload: bytes) -> bytes:
     """A tell with that head; the payload has at most MAX_PAYLOAD bytes."""
-    length = LENGTHS[len(payload)]
-    return b"".join((length, head, payload, length))
+    nbytes = len(payload)
+    return b"".join((LENGTHS[nbytes], head, payload, ENDS[nbytes]))
 
 
 def tell(kind: int, payload: bytes) -> bytes:
@@ -101,13 +105,13 @@ def ask(kind: int, payload: bytes, ask_id: int, reply_to: int, deadline_ns: int,
     nbytes = len(payload)
     flags = ASK | PICKLED if kind else ASK
     head = HEADER.pack(nbytes + OVERHEAD, 0, flags, retry, 0, ask_id, reply_to, deadline_ns, 0)
-    return head + payload + LENGTHS[nbytes]
+    return head + payload + ENDS[nbytes]
 
 
 def large(flags: int, ask_id: int, reply_to: int, deadline_ns: int, body: int, retry: int = 0) -> bytes:
     """A frame whose payload is in the slab of that number."""
     head = HEADER.pack(OVERHEAD, 0, flags | LARGE, retry, 0, ask_id, reply_to, deadline_ns, body)
-    return head + LENGTHS[0]
+    return head + ENDS[0]
 
 
 def reply(flags: int, ask_id: int, payload: bytes) -> bytes:
@@ -157,18 +161,23 @@ def walk(view: memoryview, start: int, end: int) -> list[Header]:
     while offset + OVERHEAD <= end:
         fields = unpack_header(view, offset)
         length: int = fields[0]
-        if not length:
-            break
         if is_whole(view, offset, length, end):
             headers.append(Header(offset, *fields))
             offset += length
-        else:
-            offset = next_whole(view, offset + 1, end)
+            continue
+        before = max(start, offset - 1)
+        if not length and not is_whole(view, before, unpack_length(view, before)[0], end):
+            break
+        offset = next_whole(view, before, end)
     return headers
 
 
 def next_whole(view: memoryview, start: int, end: int) -> int:
-    """Where the next whole frame begins, behind what a foreign writer left; end when there is none."""
+    """Where the next whole frame begins, behind what a foreign writer left; end when there is none.
+
+    Start one byte before what is no frame: the last byte of END can be the first of a length, so a frame that lacks
+    nothing else has taken that byte from the next one.
+    """
     for offset in range(start, end - OVERHEAD + 1):
         if is_whole(view, offset, LENGTH.unpack_from(view, offset)[0], end) and _is_likely(view, offset):
             return offset
@@ -187,5 +196,5 @@ def is_whole(view: memoryview, offset: int, length: int, end: int) -> bool:
     """Both lengths are there, agree and are possible (FR-2)."""
     if not OVERHEAD <= length <= PIPE_BUF or offset + length > end:
         return False
-    trailer: int = LENGTH.unpack_from(view, offset + length - LENGTH.size)[0]
-    return trailer == length
+    trailer: int = LENGTH.unpack_from(view, offset + length - TRAILER)[0]
+    return trailer == length | END

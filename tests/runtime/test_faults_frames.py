@@ -61,6 +61,25 @@ def test_half_a_frame_alone_in_a_mailbox_is_counted_and_never_run(start: Start, 
     assert status.pid == pid
 
 
+def test_a_frame_that_lacks_only_its_end_is_never_run_before_one_of_the_same_length(
+    start: Start, system: Supervisor
+) -> None:
+    gate = start(child(Gate), "gate")
+    pid = gate.pid()
+    cut, whole = (frame.tell(0, b"\x93\xc0\xa4note\x91" + bytes([n])) for n in (1, 2))
+    fd = fifo.open_write(f"{system._endpoint._directory}/children/gate/mailbox")
+    with Stopped(pid):  # all are read at once
+        for _ in range(3):
+            os.write(fd, cut[: -frame.TRAILER])
+            os.write(fd, whole)
+    os.close(fd)
+
+    assert gate.notes() == [2, 2, 2]
+    (status,) = [status for status in system.children() if status.path == "gate"]
+    assert status.failed >= 3
+    assert status.pid == pid
+
+
 def test_no_decision_is_made_by_the_clock_of_the_wall() -> None:
     found = []
     for path in sorted([*(ROOT / "actors").rglob("*.py"), *(ROOT / "runtime").rglob("*.py")]):

@@ -41,7 +41,9 @@ GARBAGE: dict[str, bytes] = {
     "a frame without its end": _good("note", "cut")[:-3],
     "4 GB": frame.HEADER.pack(0xFFFFFFFF, 0, 0, 0, 0, 0, 0, 0, 0) + b"\xff" * 4,
     "length below a header": struct.pack("<I", 5) + bytes(60),
-    "lengths that differ": frame.HEADER.pack(100, 0, 0, 0, 0, 0, 0, 0, 0) + b"x" * 56 + struct.pack("<I", 99),
+    "lengths that differ": frame.HEADER.pack(100, 0, 0, 0, 0, 0, 0, 0, 0)
+    + b"x" * 56
+    + struct.pack("<I", 99 | frame.END),
     "payload that is no msgpack": frame.tell(0, b"\xc1\xc1\xc1"),
     "payload that is no call": frame.tell(0, b"\x01"),
     "name that is a list": frame.tell(0, b"\x92\xc0\x91\x01"),
@@ -54,7 +56,7 @@ GARBAGE: dict[str, bytes] = {
     "expired, with a body that is not there": frame.large(frame.ASK, 5, 5, 1, 987654321),
     "asker that is not there": frame.ask(0, b"\x92\xc0\xa5notes", 99, 0xDEAD, 0),
     "deadline long ago": frame.ask(0, b"\x93\xc0\xa4note\xa4late", 99, 0xDEAD, 1),
-    "all flags": frame.HEADER.pack(48, 0, 0xFF, 9, 9, 9, 9, 0, 9) + b"abcd" + struct.pack("<I", 48),
+    "all flags": frame.HEADER.pack(48, 0, 0xFF, 9, 9, 9, 9, 0, 9) + b"abcd" + struct.pack("<I", 48 | frame.END),
 }
 
 

@@ -9,12 +9,14 @@ from hypothesis import strategies as st
 from runtime.wire import frame
 from runtime.wire.frame import (
     ASK,
+    END,
     LARGE,
     LENGTH,
     MAX_PAYLOAD,
     OVERHEAD,
     PICKLED,
     PIPE_BUF,
+    TRAILER,
     is_whole,
     next_whole,
     unpack_header,
@@ -33,7 +35,8 @@ def test_an_ask_carries_its_header_and_its_length_twice(
 
     length = len(payload) + OVERHEAD
     assert unpack_header(raw, 0) == (length, 0, ASK | PICKLED, 0, 0, ask_id, reply_to, deadline_ns, 0)
-    assert LENGTH.unpack_from(raw, length - 4)[0] == length == len(raw)
+    assert LENGTH.unpack_from(raw, length - 4)[0] == length | END
+    assert length == len(raw)
     assert bytes(raw[frame.PAYLOAD_AT : -frame.TRAILER]) == payload
     assert is_whole(raw, 0, length, length)
 
@@ -86,6 +89,20 @@ def test_a_frame_behind_noise_is_found(noise: bytes) -> None:
 
     assert 99 in [header.ask_id for header in walk(raw, 0, len(raw))] or len(noise) < 4
     assert next_whole(raw, 0, len(raw)) <= len(noise)
+
+
+@pytest.mark.parametrize("lacking", range(1, TRAILER + 1))
+def test_a_frame_that_lacks_its_end_is_none_whatever_comes_next(lacking: int) -> None:
+    cut = frame.ask(0, b"x" * 20, 1, 7, 0)
+    for nbytes in range(600):
+        following = frame.ask(0, b"y" * nbytes, 2, 7, 0)
+        raw = cut[:-lacking] + following + frame.ask(0, b"z", 3, 7, 0)
+
+        found = [header.ask_id for header in walk(memoryview(raw), 0, len(raw))]
+        is_complete = raw.startswith(cut)  # what follows happens to begin with what was cut off
+
+        assert found == ([1, 2, 3] if is_complete else [2, 3])
+        assert not is_complete or lacking == 1
 
 
 @settings(deadline=None)  # a busy machine is no failure
