@@ -1,12 +1,15 @@
 """The actors of the soak. Each handler writes to the ledger before it does anything and when it has done it."""
 
 import asyncio
+import gc
 import os
 import random
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from actors import Actor, message
+from tests.soak.canvas import Painter
 from tests.soak.ledger import (
     ACTORS,
     BEGIN,
@@ -15,10 +18,11 @@ from tests.soak.ledger import (
     END,
     REDELIVERED,
     RETRY,
+    TALLY,
     URGENT,
     Ledger,
 )
-from tests.soak.sender import AsyncSender, Sender, Target, pattern
+from tests.soak.sender import AsyncSender, Sender, Target, is_image, pattern
 
 Stamp = tuple[int, int]
 """A message: its sender's number and its number among the sender's."""
@@ -31,6 +35,11 @@ class Scribe(Actor):
         self.ledger = Ledger(ledger)
         self.number = number
         self.pid = os.getpid()
+
+    def rest(self) -> int:
+        """Nothing is sent any more: what was an error's, with its traceback, lets go of its payloads."""
+        gc.collect()
+        return self.context.incarnation
 
     def begin(self, stamp: Stamp, flags: int = 0, body: bytes = b"") -> None:
         """Say that a message's handler runs."""
@@ -45,7 +54,7 @@ class Scribe(Actor):
         self._put(END, stamp, 0)
         return list(stamp)
 
-    def _put(self, kind: int, stamp: Stamp, flags: int) -> None:
+    def _put(self, kind: int, stamp: Stamp, flags: int, detail: int = 0) -> None:
         self.ledger.put(
             kind,
             actor=self.number,
@@ -54,6 +63,7 @@ class Scribe(Actor):
             sender=stamp[0],
             seq=stamp[1],
             flags=flags,
+            detail=detail,
         )
 
 
@@ -88,7 +98,7 @@ class Sink(Scribe):
 
     @message
     def settled(self) -> int:
-        return self.context.incarnation
+        return self.rest()
 
 
 class AsyncSink(Scribe):
@@ -134,7 +144,71 @@ class AsyncSink(Scribe):
     async def settled(self) -> int:
         while self.under_way:
             await asyncio.sleep(0.001)
-        return self.context.incarnation
+        return self.rest()
+
+
+class Keeper(Sink):
+    """Counts what it handles, in a state that is committed with each message."""
+
+    def __init__(self, ledger: str, number: int) -> None:
+        super().__init__(ledger, number)
+        self.count = 0
+
+    def snapshot(self) -> int:
+        return self.count
+
+    def restore(self, state: int) -> None:
+        self.count = state
+
+    def _put(self, kind: int, stamp: Stamp, flags: int, detail: int = 0) -> None:
+        super()._put(kind, stamp, flags, self.count)
+        self.count += kind == BEGIN
+
+    @message(snapshot=False)
+    def settled(self) -> int:
+        self.ledger.put(TALLY, actor=self.number, detail=self.count)
+        return self.rest()
+
+
+class Weigher(Sink):
+    """Gets arrays in slabs and answers with others; holds on to the last, and its slab with it."""
+
+    def __init__(self, ledger: str, number: int) -> None:
+        super().__init__(ledger, number)
+        self.held: Any = None
+
+    @message
+    def weigh(self, sender: int, seq: int, work: float, image: Any) -> Any:
+        self.begin((sender, seq), 0 if is_image(image, seq) else DAMAGED)
+        self.held = image
+        _work(work)
+        self.end((sender, seq))
+        return image + 1
+
+    @message
+    def settled(self) -> int:
+        self.held = None
+        return self.rest()
+
+
+class Artist(Sink):
+    """Paints a region, with others; is killed in the midst of it."""
+
+    def __init__(self, ledger: str, number: int, canvas: Any) -> None:
+        super().__init__(ledger, number)
+        self.painter = Painter(canvas, self.ledger, number)
+
+    @message
+    def paint(self, sender: int, seq: int, work: float, body: bytes = b"") -> list[int]:
+        self.begin((sender, seq), 0, body)
+        self.painter.paint(work)
+        return self.end((sender, seq))
+
+    @message
+    def look(self, sender: int, seq: int, work: float, body: bytes = b"") -> list[int]:
+        self.begin((sender, seq), 0, body)
+        self.painter.look()
+        return self.end((sender, seq))
 
 
 class Producer(Sink):
@@ -152,6 +226,12 @@ class Producer(Sink):
             self.sender.step()
         self.sender.collect()
         return self.end((sender, seq))
+
+    @message
+    def settled(self) -> int:
+        """Late answers are dropped, and their payloads with them, when this thread reads its answers again."""
+        self.sender.targets[0].ref.settled()
+        return self.rest()
 
 
 class AsyncProducer(AsyncSink):

@@ -9,11 +9,12 @@ JU-1  A kill may cost the one message in hand, and no more. A tell that was acce
       A killed zygote may take the one with it that it was just about to start, and what that had in hand.
 JU-2  Messages marked concurrent are in hand together; a kill excuses all of those.
 JU-3  Members of a pool are told apart by their pids: order holds within each.
+JU-4  Nothing goes without a word: each tell that was accepted and did not run to its end is a dead letter of its actor
+      (`letters`). What is left of an actor that was stopped for good is excused by that letter alone.
 """
 
-import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from tests.soak import ledger
@@ -37,9 +38,11 @@ from tests.soak.ledger import (
     URGENT,
     Record,
 )
+from tests.soak.letters import ZYGOTE, Letters, Tells
 from tests.soak.report import Report
+from tests.soak.tally import committed
 
-ZYGOTE = 0  # its number
+CALLERS = 1  # their number
 MOST_RUNS = 3  # of a message with retry=2
 _LAST = 1 << 31
 
@@ -90,21 +93,28 @@ class Deaths:
 class Round:
     """One round's records, put in order."""
 
-    def __init__(self, pools: frozenset[int], dead_letters: Mapping[int, int], living: frozenset[int]) -> None:
+    def __init__(self, pools: frozenset[int], keeper: int, living: frozenset[int]) -> None:
         """Judge a round.
 
         Args:
             pools: the actor numbers that are pools.
-            dead_letters: how many the supervisor has counted at most, of each actor that was stopped for good.
-            living: pids of the actors now; what a dead one asked for, nobody waits for.
+            keeper: the actor whose count is committed.
+            living: pids of the processes that have heard what became of their messages; what a dead one asked for,
+                nobody waits for.
         """
         self.fates: dict[Key, Fate] = {}
         self.closed: set[int] = set()
         self.killed: Counter[tuple[int, int]] = Counter()
         self.begun: dict[tuple[int, int, int, int], list[Record]] = defaultdict(list)
+        self.letters = Letters()
+        self.painted: list[Record] = []
+        self.torn: list[Record] = []
         self.strangers = self.late = 0
         self._pools = pools
-        self._dead_letters = Counter(dead_letters)
+        self._keeper = keeper
+        self._kept: list[Record] = []
+        self._tally = 0
+        self._committed: Counter[Key] = Counter()
         self._living = living
 
     def read(self, records: Iterable[Record]) -> None:
@@ -115,6 +125,14 @@ class Round:
                     self.killed[record.actor, record.incarnation] += 1
                 case ledger.CLOSED:
                     self.closed.add(record.actor)
+                case ledger.LETTER:
+                    self.letters.add(record)
+                case ledger.TALLY:
+                    self._tally = record.detail
+                case ledger.PAINTED:
+                    self.painted.append(record)
+                case ledger.TORN:
+                    self.torn.append(record)
                 case ledger.INTENT:
                     self.fates[record.sender, record.seq] = Fate(record.actor, record.flags)
                 case _:
@@ -135,6 +153,8 @@ class Round:
                 fate.begun.append(record)
                 place = record.pid if record.actor in self._pools else 0
                 self.begun[record.sender, record.actor, place, record.flags & URGENT].append(record)
+                if record.actor == self._keeper:
+                    self._kept.append(record)
             case ledger.END:
                 fate.ended.append((record.pid, record.incarnation))
 
@@ -144,20 +164,42 @@ class Round:
         report.hung += self.late
         deaths = Deaths(Counter(self.killed), self._pools)
         self._order(report)
+        self._count(report)
+        self._paintings(report)
         self._cuts(report, deaths)
         missing: list[tuple[int, int, Key]] = []
+        tells: dict[int, Tells] = defaultdict(Tells)
         for key, fate in self.fates.items():
             report.sent += 1
             self._check(report, key, fate)
-            if not self._is_told(report, key, fate):
+            is_told = self._is_told(report, key, fate)
+            self._weigh(tells[fate.actor], key, fate, is_told=is_told)
+            if not is_told:
                 missing.append((*self._between(key, fate), key))
         for first, last, key in sorted(missing, key=lambda each: each[1]):  # JU-1: the one that can wait least, first
             fate = self.fates[key]
-            if deaths.take(fate.actor, first, last) or (fate.flags & CONCURRENT and self._was_killed(fate.actor)):
+            if fate.actor in self.closed and self.letters.take_left(fate.actor):  # JU-4
+                report.dead_letters += 1
+            elif deaths.take(fate.actor, first, last) or (fate.flags & CONCURRENT and self._was_killed(fate.actor)):
                 report.started_cut += 1
             else:
                 report.lost += 1
                 report.note(f"lost: {_name(key)} to {fate.actor}, between its incarnations {first} and {last}")
+        kills = Counter(number for number, _ in self.killed.elements())
+        self.letters.judge(report, tells, kills, exact=self._keeper)
+
+    def _weigh(self, tells: Tells, key: Key, fate: Fate, *, is_told: bool) -> None:
+        """See what letters a message must or may have made."""
+        if fate.flags & ASK:
+            tells.asks += fate.outcome != ANSWERED
+        elif fate.begun:
+            last = fate.begun[-1]
+            is_done = self._committed[key] if fate.actor == self._keeper else (last.pid, last.incarnation) in fate.ended
+            tells.must += not is_done
+        elif not is_told:
+            tells.must += 1
+        elif not fate.is_accepted and not fate.outcome:
+            tells.may += 1
 
     def _is_told(self, report: Report, key: Key, fate: Fate) -> bool:
         """Count it in its group; False of a message that was accepted, never begun, and that nobody heard of."""
@@ -181,9 +223,6 @@ class Round:
             report.asker_gone += 1
         elif fate.flags & ASK:
             report.asker_gone += 1  # it hung
-        elif fate.actor in self.closed and fate.is_accepted and self._dead_letters[fate.actor] > 0:
-            self._dead_letters[fate.actor] -= 1
-            report.dead_letters += 1
         elif fate.is_accepted:
             return False
         else:
@@ -212,6 +251,8 @@ class Round:
             or (fate.said == DONE and not fate.ended)
             or (fate.outcome == ANSWERED and not fate.ended)
         )
+        if fate.actor == self._keeper and fate.outcome in (ANSWERED, DIED):  # TA-2
+            wrong = wrong or bool(self._committed[key]) != (fate.outcome == ANSWERED)
         if wrong:
             report.wrong_verdicts += 1
             report.note(f"wrong verdict: {_name(key)} to {fate.actor}: {fate}")
@@ -228,6 +269,22 @@ class Round:
                     report.out_of_order += 1
                     report.note(f"out of order: {_name((record.sender, record.seq))} after {highest}: {record}")
                 highest = max(highest, record.seq)
+
+    def _count(self, report: Report) -> None:
+        """What the actor with snapshots has committed."""
+        self._committed, wrong = committed(self._kept, self._tally)
+        report.commits += self._committed.total()
+        report.uncounted += len(wrong)
+        for line in wrong:
+            report.note(line)
+
+    def _paintings(self, report: Report) -> None:
+        """No two commits of the region have one number, none comes after a later one, and nobody saw half of one."""
+        numbers = [record.detail for record in self.painted]
+        twice = [number for number, times in Counter(numbers).items() if times > 1]
+        report.torn += len(twice) + len(self.torn)
+        if twice or self.torn:
+            report.note(f"region: committed twice: {twice}; torn: {self.torn}")
 
     def _cuts(self, report: Report, deaths: Deaths) -> None:
         """Handlers that began and did not end use up the excuse of the kill that cut them."""
@@ -257,16 +314,6 @@ class Round:
     def _is_gone(self, sender: int) -> bool:
         """The sender was an actor's process, which has ended."""
         return sender >= ACTORS and sender - ACTORS not in self._living
-
-
-def dead_letters_of(lines: Iterable[str]) -> Mapping[str, int]:
-    """How many dead letters the supervisor's log speaks of at most, by path: it names the 1st, 2nd, 4th, 8th, …"""
-    found: dict[str, int] = {}
-    for line in lines:
-        if '"dead letters"' in line:
-            entry = json.loads(line[line.index("{") :])
-            found[entry["actor"]] = 2 * int(entry["count"]) - 1
-    return found
 
 
 def _name(key: Key) -> str:

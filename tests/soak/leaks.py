@@ -60,11 +60,13 @@ def descriptors(pid: int) -> Counter[str]:
 
 def check_payloads(report: Report, pid: int) -> None:
     """All messages have ended: no slab holds one."""
+    gc.collect()  # errors with tracebacks, and what those were about
     wait_until(lambda: not payloads(pid), _SECONDS)
     left = payloads(pid)
     report.payloads_left += len(left)
     if left:
-        report.note(f"payloads left (state, holder, bytes): {left}")
+        known = ", ".join(f"{pid}: {_name_of(pid)}" for pid in sorted({holder for _, holder, _ in left if holder}))
+        report.note(f"payloads left (state, holder, bytes): {left}; we are {os.getpid()}; {known}")
 
 
 def payloads(pid: int) -> list[tuple[int, int, int]]:
@@ -77,6 +79,13 @@ def payloads(pid: int) -> list[tuple[int, int, int]]:
                 if state != slab.FREE:
                     found.append((state, holder, used))
     return found
+
+
+def _name_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ").strip()
+    except OSError:
+        return "gone"
 
 
 def _words(entry: Path) -> list[bytes]:

@@ -3,6 +3,8 @@
 LE-1  A record is one `write` of 32 bytes to a file opened with O_APPEND: whole, and in the order of what happened.
 LE-2  A handler writes BEGIN before it has any effect and END after its last; a sender writes INTENT before it sends,
       and ACCEPTED or OUTCOME once it knows more.
+LE-3  LETTER: a dead letter was found. TALLY: how much an actor with snapshots has counted, at rest. PAINTED: a region was
+      changed and the change is committed. TORN: what was read of it is not whole, or older than what was read before.
 """
 
 import os
@@ -12,6 +14,7 @@ from dataclasses import dataclass
 from time import monotonic_ns
 
 INTENT, ACCEPTED, OUTCOME, BEGIN, END, KILLED, CLOSED = range(1, 8)
+LETTER, TALLY, PAINTED, TORN = range(8, 12)
 
 ASK = 1  # of an intent: an answer is expected
 URGENT = 2  # it goes by the second lane
@@ -23,10 +26,11 @@ LATE = 64  # of an outcome: it came after the deadline and the slack
 
 ANSWERED, FULL, STOPPED, EXPIRED, DIED, CANCELLED, ODD = range(1, 8)  # outcomes
 NOTHING_SAID, NO, STARTED, DONE, UNKNOWN = range(5)  # how far it was said to have got
+DIED_OF, LEFT, LEFT_IN_HAND, UNREAD = range(1, 5)  # why it became a dead letter
 DELIVERED = {"no": NO, "started": STARTED, "done": DONE, "unknown": UNKNOWN}
 
 RECORD = struct.Struct("<BBHIIIIIQ")
-ACTORS = 1 << 24  # a sender that is an actor has this and its pid for a number; the clients count from 1
+ACTORS = 1 << 24  # a sender that is a process has this and its pid for a number; our own threads count from 1
 _CHUNK = RECORD.size << 14
 
 
@@ -40,7 +44,9 @@ class Record:
         actor: number of the actor that the message is for, or that was killed or closed.
         pid, incarnation: of the process a BEGIN, an END or a KILLED is of.
         sender, seq: the message.
-        detail: of an OUTCOME: eight times how it ended, and how far it was said to have got.
+        detail: of an OUTCOME: eight times how it ended, and how far it was said to have got. Of a LETTER: DIED_OF, LEFT, …
+            Of a BEGIN: what the actor had counted before, when it counts. Of a TALLY: what it has counted. Of a PAINTED:
+            the region's number.
         at_ns: monotonic.
     """
 

@@ -9,6 +9,8 @@ from random import Random
 from time import monotonic
 from typing import Any
 
+import numpy as np
+
 from actors import deadline
 from actors.errors import (
     ActorDied,
@@ -45,7 +47,9 @@ from tests.soak.ledger import (
 SLACK_SECONDS = 2.0  # on a machine where everything else runs too
 MOST_UNDER_WAY = 12
 _FLAGS = {"surely": RETRY, "hurry": URGENT, "beside": CONCURRENT}
+_ANSWERS_LARGE = ("swell", "weigh")
 _LARGE = (5_000, 40_000, 300_000)  # above a frame, and of three sizes of slab
+_IMAGES = ((30, 200), (200, 400), (500, 600))  # shapes: 24 KB, 320 KB, 1.2 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,16 @@ def pattern(seq: int, nbytes: int) -> bytes:
     return ((seq & 0xFFFF_FFFF).to_bytes(4, "little") * (nbytes // 4 + 1))[:nbytes]
 
 
+def image(seq: int, shape: tuple[int, int]) -> Any:
+    """An array whose every element says which message it is of and where it is in it, (rows, columns) uint32."""
+    return (np.arange(shape[0] * shape[1], dtype=np.uint32) + np.uint32(seq * 7919 % (1 << 31))).reshape(shape)
+
+
+def is_image(found: Any, seq: int) -> bool:
+    """Every element is as that message's image has it."""
+    return bool(found.dtype == np.uint32 and np.array_equal(found, image(seq, found.shape)))
+
+
 class Pen:
     """What both kinds of senders share: drawing, and writing down."""
 
@@ -122,7 +136,7 @@ class Pen:
             target,
             self._seq,
             name,
-            "ask" if name == "swell" else chance.choice(forms),
+            "ask" if name in _ANSWERS_LARGE else chance.choice(forms),
             chance.choice((0.005, 0.05, 0.5, 2.0, 2.0)),
             chance.random() * target.slow if chance.random() < 0.3 else 0.0,
             chance.choice(_LARGE) if chance.random() < 0.03 else chance.choice((0, 0, 30, 1500)),
@@ -132,7 +146,9 @@ class Pen:
         """Write down what will be sent; returns the message's arguments."""
         flags = _FLAGS.get(letter.name, 0) | (ASK if letter.form in ("ask", "call") else 0)
         self._put(INTENT, letter, flags)
-        return (self.number, letter.seq, letter.work, pattern(letter.seq, letter.nbytes))
+        is_weighed = letter.name == "weigh"
+        body = image(letter.seq, _IMAGES[letter.seq % 3]) if is_weighed else pattern(letter.seq, letter.nbytes)
+        return (self.number, letter.seq, letter.work, body)
 
     def accepted(self, letter: Letter) -> None:
         """Write down that it was taken."""
@@ -142,6 +158,8 @@ class Pen:
         """Write down that it was answered; with what another message should get, that is odd."""
         if letter.name == "swell":
             is_right = bytes(value) == pattern(letter.seq, letter.nbytes + 5000)
+        elif letter.name == "weigh":
+            is_right = is_image(value - 1, letter.seq)
         else:
             is_right = list(value) == [self.number, letter.seq]
         self._outcome(letter, ANSWERED if is_right else ODD, NOTHING_SAID, until)

@@ -29,6 +29,15 @@ def test_a_short_soak_finds_no_fault(capfd: pytest.CaptureFixture[str]) -> None:
     assert report["faults"] == 0, "\n".join(report["notes"])
     assert code == 0
     assert report["seed"] == "short"
-    for trouble in ("kills", "stops", "guests", "handled_once", "expired"):
+    for trouble in (
+        "kills",
+        "stops",
+        "guests",
+        "callers_killed",
+        "commits",
+        "region_commits",
+        "handled_once",
+        "expired",
+    ):
         assert report[trouble] > 0, trouble
     assert report["sent"] == sum(report[group] for group in GROUPS)

@@ -19,13 +19,15 @@ from typing import Protocol
 from actors.errors import ActorError
 from runtime import Supervisor
 from runtime.testing import processes_of
-from tests.soak.judge import ZYGOTE
+from tests.soak.callers import Nursery
+from tests.soak.judge import CALLERS, ZYGOTE
 from tests.soak.ledger import KILLED, Ledger
 from tests.soak.report import Report
 
 _PAUSE_SECONDS = 0.03  # mean, between two troubles
 _POOL_SHARE = 0.1  # of the trouble that others get: a pool's restarts are delayed more and more
 _STOPPED_SECONDS = 0.15  # at most
+_CALLERS = 3  # at one time
 
 
 class Guests(Protocol):
@@ -46,6 +48,7 @@ class Trouble:
         ledger: Ledger,
         numbers: Mapping[str, int],
         guests: Guests,
+        nursery: Nursery,
         chance: Random,
         report: Report,
     ) -> None:
@@ -55,13 +58,14 @@ class Trouble:
         self._ledger = ledger
         self._numbers = numbers
         self._guests = guests
+        self._nursery = nursery
         self._chance = chance
         self._report = report
         self._enough = threading.Event()
         self._stopped: list[tuple[float, int]] = []
         self._thread = threading.Thread(target=self._run, name="trouble", daemon=True)
 
-    def begin(self) -> None:
+    def start(self) -> None:
         """Cause trouble from now on."""
         self._thread.start()
 
@@ -80,9 +84,17 @@ class Trouble:
         self._resume(None)
 
     def _draw(self) -> Callable[[], None]:
-        kinds = (self._kill, self._kill_many, self._stop, self._restart, self._kill_zygote, self._change)
-        found: Callable[[], None] = self._chance.choices(kinds, (50, 4, 30, 3, 2, 6))[0]
-        return found
+        kinds: Mapping[Callable[[], None], int] = {
+            self._kill: 50,
+            self._kill_many: 4,
+            self._stop: 30,
+            self._restart: 3,
+            self._kill_zygote: 2,
+            self._stop_zygote: 3,
+            self._change: 6,
+            self._kill_caller: 10,
+        }
+        return self._chance.choices(list(kinds), list(kinds.values()))[0]
 
     def _kill(self) -> None:
         self._kill_each(1)
@@ -104,15 +116,23 @@ class Trouble:
 
     def _stop(self) -> None:
         victims = self._victims()
-        if not victims:
-            return
-        fd = self._pidfd(self._chance.choice(victims)[2])
-        if fd is None:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(fd, signal.SIGSTOP)
+        if victims and self._stop_one(self._chance.choice(victims)[2]):
             self._report.stops += 1
+
+    def _stop_zygote(self) -> None:
+        for pid in self._zygotes():
+            self._report.zygote_stops += self._stop_one(pid)
+
+    def _stop_one(self, pid: int) -> bool:
+        fd = self._pidfd(pid)
+        if fd is None:
+            return False
         heapq.heappush(self._stopped, (monotonic() + self._chance.random() * _STOPPED_SECONDS, fd))
+        try:
+            signal.pidfd_send_signal(fd, signal.SIGSTOP)
+        except ProcessLookupError:
+            return False
+        return True
 
     def _resume(self, now: float | None) -> None:
         while self._stopped and (now is None or self._stopped[0][0] <= now):
@@ -132,12 +152,30 @@ class Trouble:
         self._guests.change()
 
     def _kill_zygote(self) -> None:
+        for pid in self._zygotes():
+            fd = self._pidfd(pid)
+            if fd is not None:
+                self._ledger.put(KILLED, actor=ZYGOTE, pid=pid)  # TR-2
+                with contextlib.suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(fd, signal.SIGKILL)
+                    self._report.zygote_kills += 1
+                os.close(fd)
+
+    def _zygotes(self) -> list[int]:
+        found = []
         for pid in processes_of(self._directory):
             with contextlib.suppress(OSError):
                 if Path(f"/proc/{pid}/comm").read_text().strip() == "understudy-zyg":
-                    self._ledger.put(KILLED, actor=ZYGOTE, pid=pid)  # TR-2
-                    os.kill(pid, signal.SIGKILL)
-                    self._report.zygote_kills += 1
+                    found.append(pid)
+        return found
+
+    def _kill_caller(self) -> None:
+        """End one, and have another: at first there is none."""
+        pid = self._nursery.kill(self._chance) if self._nursery.count() >= _CALLERS else 0
+        if pid:
+            self._ledger.put(KILLED, actor=CALLERS, pid=pid)
+            self._report.callers_killed += 1
+        self._nursery.fork()
 
     def _victims(self) -> list[tuple[str, int, int, int]]:
         """Path, number, pid and incarnation of every actor that runs."""
