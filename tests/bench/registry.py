@@ -7,6 +7,7 @@ from tests.bench.groups import group, responsive, snapshot
 from tests.bench.lives import boot, restart, start
 from tests.bench.messages import ask, fanin, pipelined, tell
 from tests.bench.payload import payload
+from tests.bench.peers import peers
 from tests.bench.region import region
 from tests.bench.row import Row
 from tests.bench.scale import Scale
@@ -20,6 +21,6 @@ BENCHES: dict[str, Bench] = {
     bench.__name__: bench
     for bench in (
         *(ask, tell, pipelined, fanin, start, restart, payload, region, boot, thousand, idle, chain, pairs),
-        *(decide, group, responsive, snapshot, web),
+        *(decide, group, responsive, snapshot, web, peers),
     )
 }
