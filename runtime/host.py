@@ -17,6 +17,7 @@ import traceback
 
 from actors.actor import Actor
 from actors.interfaces import attach
+from runtime.durable import keeper
 from runtime.endpoint import Endpoint
 from runtime.life import REPLY_FIFO_BYTES, Host, live
 from runtime.mailbox import page as pages
@@ -52,6 +53,13 @@ def play(launch: Launch, page_fd: int, payload_fd: int, board_fd: int, snapshots
     finally:
         _run_exit_functions()
     return 0
+
+
+def prepare(launch: Launch) -> None:
+    """Import what is needed by an actor with a durable state only; the zygote does, once."""
+    if launch.durable is not None:
+        with contextlib.suppress(ImportError):  # told by the start
+            keeper.database()
 
 
 def warm_up() -> None:

@@ -97,7 +97,9 @@ class Database:
             self._connection.close()
 
     def _set_up(self) -> None:
+        self._connection.execute("BEGIN")  # one view of it: others may just be making it
         is_new = self._check()
+        self._connection.execute("COMMIT")
         self._switch_to_wal()
         self._connection.execute("PRAGMA synchronous = FULL")  # DB-1
         self._connection.execute("BEGIN IMMEDIATE")  # it can be written

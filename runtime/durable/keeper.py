@@ -167,7 +167,13 @@ def opened(path: str) -> Shelf:
         NotDurable: it cannot be used.
     """
     try:
-        from runtime.durable.database import Database  # noqa: PLC0415  # Python may be built without; 2 MiB and 10 ms
+        return database()(path)
     except ImportError as exc:
         raise NotDurable(path, f"this Python has no sqlite3 ({exc})") from exc
-    return Database(path)
+
+
+def database() -> Callable[[str], Shelf]:
+    """The class of the file, imported by those who use it: it takes 10 ms, and Python may have been built without."""
+    from runtime.durable.database import Database  # noqa: PLC0415
+
+    return Database

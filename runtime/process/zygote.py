@@ -45,6 +45,10 @@ class ActorMain(Protocol):
         """Be the actor until its end; returns the exit code. snapshots_fd: -1 for an actor without snapshots."""
         ...
 
+    def prepare(self, launch: Launch) -> None:
+        """Import, in the zygote, what this launch needs and others do not."""
+        ...
+
     def warm_up(self) -> None:
         """Do ahead, in a spare, what can be done before the order comes."""
         ...
@@ -66,7 +70,8 @@ class Zygote:
         self._supervisor = supervisor
         self._main = main
         self._codec = Codec()
-        self._classes: dict[bytes, Any] = {}  # by their encoding: a restart finds everything imported
+        # by their encoding, and whether they are durable: a restart finds everything imported
+        self._classes: dict[tuple[bytes, bool], Any] = {}
         self._restore = [name for name in _THREAD_POOLS if name not in os.environ]
         self._spares: deque[Spare] = deque()
         self._wanted = 1
@@ -209,13 +214,15 @@ class Zygote:
 
     def _import(self, launch: Launch, encoded: bytes) -> bool:
         """Import the actor's class; False when that failed or started threads, which has been reported (ZY-1)."""
-        if encoded in self._classes:
+        key = encoded, launch.durable is not None
+        if key in self._classes:
             return True
         before = set(sys.modules)
         for name in self._restore:
             os.environ[name] = "1"
         try:
-            self._classes[encoded] = self._codec.decode_value(1, encoded)
+            self._classes[key] = self._codec.decode_value(1, encoded)
+            self._main.prepare(launch)
         except Undecodable as exc:
             self._report(launch, error="".join(traceback.format_exception(exc.__cause__ or exc)))
             return False

@@ -3,8 +3,11 @@
 import contextlib
 import os
 import pickle
+import shutil
 import signal
 import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +20,7 @@ from runtime import Supervisor
 from runtime.testing import processes_of, wait_until
 
 pytestmark = pytest.mark.process
+ROOT = Path(__file__).parents[2]
 
 
 class Counter(Actor):
@@ -338,6 +342,44 @@ def test_a_file_that_cannot_be_used_later_does_not_end_the_actor_not_even_by_a_r
     (tmp_path / "unmounted").rename(file.parent)
     assert wait_until(lambda: status_of(supervisor).unsaved == 0)
     assert totals(file) == {("test", "counter"): 3}
+
+
+FULL_DISK = """
+import sys
+from actors import child
+from runtime import Supervisor
+from runtime.testing import wait_until
+from tests.runtime.test_durable import Counter, status_of, totals
+
+file = sys.argv[1]
+with Supervisor("full") as supervisor:
+    counter = supervisor.start(child(Counter), name="counter", durable=file)
+    assert counter.add(1) == 1
+    counter.fatten(1_000_000)
+    assert [counter.add(1) for _ in range(3)] == [2, 3, 4]
+    assert wait_until(lambda: status_of(supervisor).saves_failed >= 2)
+    assert status_of(supervisor).unsaved == 4
+    assert totals(file) == {("full", "counter"): 1}
+    counter.die.tell()
+    assert wait_until(lambda: counter.look() == (4, 2))
+    counter.fatten(10)
+    assert wait_until(lambda: status_of(supervisor).unsaved == 0)
+    assert totals(file) == {("full", "counter"): 4}
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("unshare") is None, reason="needs root and unshare(1)")
+def test_with_a_full_disk_an_actor_goes_on_and_its_state_is_written_once_there_is_room(tmp_path: Path) -> None:
+    mounted = f'mount -t tmpfs -o size=512k,mode=700 tmpfs {tmp_path} && exec "$@"'
+    # its own mounts: nobody else sees the small file system
+    command = ["unshare", "-m", "sh", "-c", mounted, "sh", sys.executable, "-c", FULL_DISK, str(tmp_path / "state.db")]
+
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+
+    assert ended.returncode == 0, ended.stderr
+    failed = [line for line in ended.stderr.splitlines() if "its state cannot be written to disk" in line]
+    assert len(failed) == 2  # once in each incarnation
+    assert all("database or disk is full" in line for line in failed)
 
 
 def test_only_an_actor_with_snapshots_can_be_durable(supervisor: Supervisor, file: Path) -> None:

@@ -1,19 +1,24 @@
 """Snapshots: what an actor has committed survives kill -9, once for each message."""
 
+import contextlib
 import os
 import random
 import signal
 import threading
 import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
 
 import pytest
 
 from actors import Actor, ActorDied, BadActor, child, deadline, message
+from actors.child import Options
 from runtime import Supervisor
 
 pytestmark = pytest.mark.process
 
-SOAK_SECONDS = float(os.environ.get("UNDERSTUDY_SOAK_SECONDS", "3"))
+KILLS = int(os.environ.get("UNDERSTUDY_KILLS", "30"))
 
 
 class Counter(Actor):
@@ -171,42 +176,62 @@ def test_concurrent_messages_are_refused_with_snapshots(supervisor: Supervisor) 
         supervisor.start(child(Crowded), name="crowded")
 
 
-def test_every_message_counts_exactly_once_under_random_kills(nothing_left: object) -> None:
+@dataclass
+class Killer:
+    """Kills whatever plays under a supervisor, at random moments, in a thread, until it has done so often enough."""
+
+    supervisor: Supervisor
+    most: int
+    kills: int = 0
+
+    def __post_init__(self) -> None:
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    @property
+    def is_done(self) -> bool:
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        choice = random.Random(7)
+        while self.kills < self.most and not self._stop.wait(choice.random() * 0.05):
+            for status in self.supervisor.children():
+                if status.pid:  # 0 would be ourselves
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(status.pid, signal.SIGKILL)
+                        self.kills += 1
+
+
+@pytest.mark.parametrize("durable_every", [None, 0.05, "message"], ids=["memory", "background", "each message"])
+def test_every_message_counts_exactly_once_under_random_kills(
+    nothing_left: Path, tmp_path: Path, durable_every: Any
+) -> None:
     """Retried messages and committed state: the sum is what was sent, and each answer that came is in it."""
     assert nothing_left
+    kept: Options = {"durable": tmp_path / "state.db", "durable_every": durable_every} if durable_every else {}
+    sent = answered = 0
     with Supervisor("test", backoff=None, max_restarts=1_000_000) as supervisor:
-        counter = supervisor.start(child(Counter), name="counter")
-        stop = threading.Event()
-        kills = 0
-
-        def kill() -> None:
-            nonlocal kills
-            choice = random.Random(7)
-            while not stop.wait(choice.random() * 0.02):
-                for status in supervisor.children():
-                    if status.pid:
-                        try:
-                            os.kill(status.pid, signal.SIGKILL)
-                            kills += 1
-                        except ProcessLookupError:
-                            continue
-
-        killer = threading.Thread(target=kill)
-        killer.start()
-        sent, answered, until = 0, 0, time.monotonic() + SOAK_SECONDS
-        try:
-            with deadline(30):
-                while time.monotonic() < until:
-                    sent += 1
+        counter = supervisor.start(child(Counter), name="counter", **kept)
+        with Killer(supervisor, KILLS) as killer:
+            while not killer.is_done:
+                sent += 1
+                with deadline(30):
                     if sent % 3:
                         counter.add.tell(1)
                     else:
-                        answer = counter.add(1)
-                        assert answer == sent
-                        answered = answer
-        finally:
-            stop.set()
-            killer.join()
+                        answered = counter.add(1)
+                        assert answered == sent
 
         assert counter.look()[0] == sent >= answered
-        assert kills > 20
+    print(f"{killer.kills} kills, {sent} messages: the counter ended at {sent}")
+    if kept:
+        with Supervisor("test") as supervisor:
+            assert supervisor.start(child(Counter), name="counter", **kept).look()[0] == sent

@@ -51,6 +51,9 @@ class NoActor:
     def play(self, *_: object) -> int:
         raise AssertionError
 
+    def prepare(self, *_: object) -> None:
+        raise AssertionError
+
     def warm_up(self) -> None:
         raise AssertionError
 
