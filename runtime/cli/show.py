@@ -74,7 +74,7 @@ def table_of_changes(changes: Sequence[Change]) -> Table:
 def _cells(status: ChildStatus) -> tuple[Text | str, ...]:
     return (
         Text(status.path),
-        Text(status.state, style=_COLOURS.get(status.state, "")),
+        Text(_state(status), style=_COLOURS.get(status.state, "")),
         str(status.pid or "-"),
         f"{_size(status.queued_bytes)}/{_size(status.mailbox_bytes)}",
         str(status.handled),
@@ -94,6 +94,11 @@ def _label(status: ChildStatus, name: str) -> Text:
     if status.pid:
         label.append(f"  pid {status.pid}", style="not bold dim")
     return label.append(f"  {status.restart}", style="not bold dim")
+
+
+def _state(status: ChildStatus) -> str:
+    """Commits that are not on disk yet are usual in the background; they are shown once a write has failed."""
+    return f"{status.state}, {status.unsaved} unsaved" if status.saves_failed and status.unsaved else status.state
 
 
 def _hand(status: ChildStatus) -> str:

@@ -1,15 +1,19 @@
 """Benches of supervision over processes: a group's restart, and how long a question waits while many die."""
 
+import contextlib
 import os
 import signal
+import sqlite3
+import tempfile
 import time
 from collections.abc import Iterator
+from functools import partial
 from time import perf_counter_ns
 
 from actors import child, deadline, tree
 from runtime import Supervisor
 from tests.bench.players import Ledger, Tally
-from tests.bench.row import AtMost, AtMostMore, Row
+from tests.bench.row import AtMost, AtMostMore, AtMostTimes, Row
 from tests.bench.sample import Sample, in_turn, seconds
 from tests.bench.scale import Scale
 from tests.bench.system import system
@@ -66,13 +70,16 @@ def _slowest(running: Supervisor) -> float:
 
 
 def snapshot(scale: Scale) -> Iterator[Row]:
-    """What a commit after each message costs: a tell with one beside a tell without."""
-    count = scale.of(20_000, smoke=200)
-    with system() as running:
+    """What a commit after each message costs: a tell with one beside a tell without; in memory, and on disk too."""
+    count, few = scale.of(20_000, smoke=200), scale.of(200, smoke=5)
+    with system() as running, tempfile.TemporaryDirectory(prefix="understudy-bench-") as directory:
+        file = f"{directory}/state.db"
         plain = running.start(child(Tally), name="plain")
         kept = running.start(child(Ledger), name="kept")
+        behind = running.start(child(Ledger), name="behind", durable=file, durable_every=1.0)
+        synced = running.start(child(Ledger), name="synced", durable=file)
 
-        def tells(actor: Tally) -> float:
+        def tells(actor: Tally, count: int) -> float:
             def run() -> None:
                 for _ in range(count):
                     actor.add.tell(1)
@@ -81,6 +88,26 @@ def snapshot(scale: Scale) -> Iterator[Row]:
 
             return seconds(run) / count * 1e6
 
-        without, with_one = in_turn(scale.rounds, lambda: tells(plain), lambda: tells(kept))
-    values = Sample(tuple(with_one), "µs"), Sample(tuple(without), "µs")
-    yield Row("snapshot", "small state, a tell with a commit", *values, "a tell without", [AtMostMore(5)])
+        often = in_turn(scale.rounds, *(partial(tells, actor, count) for actor in (plain, kept, behind)))
+        without, with_one, with_file = (Sample(tuple(values), "µs") for values in often)
+        bare = partial(_commits, f"{directory}/bare.db", few)
+        on_disk, alone = in_turn(scale.rounds, partial(tells, synced, few), bare)
+    less = "a tell without"
+    yield Row("snapshot", "small state, a tell with a commit", with_one, without, less, [AtMostMore(5)])
+    yield Row("snapshot", "… and in a file every second", with_file, without, less, [AtMostMore(10)])
+    values = Sample(tuple(on_disk), "µs"), Sample(tuple(alone), "µs")
+    yield Row("snapshot", "… and in a file at each message", *values, "a row in SQLite, synced", [AtMostTimes(1.5)])
+
+
+def _commits(file: str, count: int) -> float:
+    """One row written again and again with nothing but sqlite3, each time synced: µs each."""
+    with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("CREATE TABLE IF NOT EXISTS state (actor TEXT PRIMARY KEY, state BLOB)")
+
+        def run() -> None:
+            for n in range(count):
+                connection.execute("INSERT OR REPLACE INTO state VALUES ('a', ?)", (n.to_bytes(8, "little"),))
+
+        return seconds(run) / count * 1e6

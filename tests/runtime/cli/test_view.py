@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from runtime.cli.show import console, table_of
 from runtime.wire.control import ChildStatus
 from tests.runtime.cli.fake import FakeMachine, FakeSystem, status
 
@@ -58,6 +59,19 @@ def test_ps_is_a_row_for_each_actor(understudy: FakeMachine, capsys: pytest.Capt
     assert first.split() == ["inventory", "running", "4711", "100/32K", "12", "3", "0", "1"]
     assert second.split()[:2] == ["payments.gateway", "restarting"]
     assert second.split()[-3:] == ["charge", "1.500", "s"]
+
+
+def test_ps_says_whose_state_cannot_be_written_to_disk(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [
+        status("behind", unsaved=3),
+        status("failing", unsaved=3, saves_failed=1),
+        status("written", unsaved=0, saves_failed=1),
+    ]
+
+    console().print(table_of(rows))
+
+    shown = capsys.readouterr().out.splitlines()[1:]
+    assert ["3 unsaved" in row for row in shown] == [False, True, False]
 
 
 @pytest.mark.parametrize("command", ["ps", "tree"])
