@@ -11,6 +11,7 @@ _KILLED_FOR = {
     "watchdog": "watchdog: a message was in hand for too long",
     "heartbeat": "heartbeat: its event loop was blocked for too long",
     "start timeout": "start timeout",
+    "fellow": "its process was killed because of another actor in it",
 }
 
 
@@ -40,7 +41,7 @@ class DeathCertificate:
         phase: "start" when it never became ready, "run" after that, "stop" while it was asked to stop.
         cause: one of `exit`, `signal`, `exception`, `launch` (the process could not be started); of a process that was
             killed for it, `watchdog` (a message was in hand too long), `heartbeat` (its event loop was blocked) or
-            `start timeout`.
+            `start timeout`; `fellow`: it was a thread, and its process was killed because of another actor in it.
         exit_code: of a process that exited, else None.
         signal: name of the signal that ended it ("SIGKILL"), else "".
         traceback: of the Python exception that ended it, formatted, else "".
@@ -50,6 +51,7 @@ class DeathCertificate:
         in_hand: the message being handled, if any.
         log_lines: the last lines the actor logged or wrote to `sys.stderr`, oldest first.
         restarts: how often this name had been restarted before.
+        host: "process" when it had the process of that pid to itself, "thread" when it was one of several actors in it.
     """
 
     actor: str
@@ -65,6 +67,7 @@ class DeathCertificate:
     in_hand: MessageInHand | None = None
     log_lines: tuple[str, ...] = ()
     restarts: int = 0
+    host: str = "process"
 
     @property
     def reason(self) -> str:
@@ -87,7 +90,8 @@ class DeathCertificate:
             name = self.in_hand.name or "a message"
             hand = f" while handling {name} for {self.in_hand.age_seconds:.3f} s (attempt {self.in_hand.attempt})"
         phase = {"start": " while starting", "stop": " while stopping"}.get(self.phase, "")
-        return f"{self.actor} #{self.incarnation} (pid {self.pid}) died{phase}: {self.reason}{hand}"
+        pid = f"thread of pid {self.pid}" if self.host == "thread" else f"pid {self.pid}"
+        return f"{self.actor} #{self.incarnation} ({pid}) died{phase}: {self.reason}{hand}"
 
     def report(self) -> str:
         """The whole certificate as text, several lines."""

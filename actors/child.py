@@ -25,6 +25,7 @@ AutoShutdown = Literal["never", "any_significant", "all_significant"]
 WhenFull = Literal["wait", "refuse"]
 Drain = Literal["finish", "discard"]
 DurableEvery = float | Literal["message"]
+Host = Literal["process", "thread"]
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 
@@ -93,6 +94,8 @@ class ChildOptions:
             whoever starts it; the state then outlives the system. None: in shared memory only.
         durable_every: when it is written there: "message": before the message's answer is sent; or in the background,
             at most so many seconds after its commit.
+        host: "process": one of its own; "thread": a thread of one that it shares with its supervisor's others of this
+            kind: the same mailbox and verdicts, no isolation. What ends that process ends them all.
     """
 
     restart: RestartType = "permanent"
@@ -109,6 +112,7 @@ class ChildOptions:
     limits: Limits | None = None
     durable: str | os.PathLike[str] | None = None
     durable_every: DurableEvery = "message"
+    host: Host = "process"
 
 
 class Options(TypedDict, total=False):
@@ -128,6 +132,7 @@ class Options(TypedDict, total=False):
     limits: Limits | None
     durable: str | os.PathLike[str] | None
     durable_every: DurableEvery
+    host: Host
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,7 +306,25 @@ def checked(options: ChildOptions, where: str) -> ChildOptions:
     if options.limits is not None:
         _check_limits(options.limits, where)
     _check_durable(options, where)
+    _check_host(options, where)
     return options
+
+
+def _check_host(options: ChildOptions, where: str) -> None:
+    """Refuse to a thread what only a process of its own can have."""
+    if options.host not in ("process", "thread"):
+        raise BadSpec(where, "invalid_host", f'expected "process" or "thread", got {options.host!r}')
+    if options.host == "process":
+        return
+    beside = 'beside host = "thread"'
+    if options.understudies:
+        raise BadSpec(where, "invalid_understudies", f"expected none {beside}, got {options.understudies!r}")
+    if options.shutdown == "kill":
+        detail = f'expected seconds or "infinity" {beside}, since a thread cannot be killed alone, got "kill"'
+        raise BadSpec(where, "invalid_shutdown", detail)
+    if options.limits is not None and options.limits.max_rss is not None:
+        detail = f"expected no max_rss {beside}, whose memory is its process's, got {options.limits.max_rss!r}"
+        raise BadSpec(where, "invalid_limits", detail)
 
 
 def _check_limits(limits: Limits, where: str) -> None:

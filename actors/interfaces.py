@@ -87,7 +87,10 @@ def current_machine() -> Machine:
 
 
 def machine_for(system: str) -> Machine:
-    """The machine of that system, if this process is attached to it; else as `current_machine`."""
+    """The machine of that system, if there is one here, the context's own first; else as `current_machine`."""
+    own = _machine.get(None)
+    if own is not None and own.system == system:
+        return own
     for machine in reversed(_fallback):
         if machine.system == system:
             return machine

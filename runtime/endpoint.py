@@ -59,7 +59,15 @@ class Endpoint:
     """
 
     def __init__(
-        self, directory: str, system: str, lines: Lines, board: Board, *, own: str | None = None, fifo_bytes: int
+        self,
+        directory: str,
+        system: str,
+        lines: Lines,
+        board: Board,
+        *,
+        own: str | None = None,
+        thread: int = 0,
+        fifo_bytes: int,
     ) -> None:
         """Carry messages of the system whose runtime directory that is.
 
@@ -69,11 +77,12 @@ class Endpoint:
             lines: to its supervisor; opened on first use, closed by `close`.
             board: the ration of polling.
             own: path of the actor whose process this is; None in a client.
+            thread: its number, where it is a thread among others.
             fifo_bytes: size of a thread's reply FIFO.
         """
         self.system = system
         self.lines = lines
-        self.arena = Arena(lines)
+        self.arena = Arena(lines, thread)
         self.regions = Regions(lines, system, own or "")
         self.codec = Codec(Store(lines))
         self._directory = directory

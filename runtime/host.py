@@ -1,4 +1,4 @@
-"""The host: main of an actor process.
+"""The host: main of an actor process, and of one that hosts several actors in threads (runtime.threadhost).
 
     launched → its page, its `Machine` → a life (runtime.life), to its end → exit code 0
     anything that raises on the way: its traceback becomes the page's last words, exit code 1
@@ -12,6 +12,8 @@ import contextlib
 import faulthandler
 import gc
 import os
+import signal
+import socket
 import sys
 import traceback
 
@@ -24,8 +26,9 @@ from runtime.mailbox import page as pages
 from runtime.mailbox.page import Page
 from runtime.mailbox.patience import Board
 from runtime.process import prctl
-from runtime.process.order import Launch
-from runtime.stderr import KeptStderr
+from runtime.process.order import Gather, Launch
+from runtime.stderr import KeptStderr, SharedStderr
+from runtime.threadhost import ThreadHost
 from runtime.trace import formatted
 from runtime.wire.codec import Codec
 from runtime.wire.line import Lines
@@ -60,6 +63,27 @@ def prepare(launch: Launch) -> None:
     if launch.durable is not None:
         with contextlib.suppress(ImportError):  # told by the start
             keeper.database()
+
+
+def host_threads(gather: Gather, sock_fd: int, board_fd: int, stacks_fd: int) -> int:
+    """Host actors in threads until the supervisor hangs up; returns the exit code. Called in a fork of the zygote.
+
+    Its stacks go to a memory of its own (HO-1): a signal ends all of its actors, and their pages are theirs.
+    """
+    with contextlib.suppress(PermissionError):
+        os.setpgid(0, 0)
+    prctl.set_name("understudy-thr")
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # there is nobody whom a KeyboardInterrupt would be for
+    faulthandler.enable(file=stacks_fd, all_threads=True)
+    sys.stderr = stderr = SharedStderr(sys.stderr)
+    board = Board(board_fd, gather.seat, gather.pollers)
+    lines = Lines(gather.directory, gather.system)
+    attach(Endpoint(gather.directory, gather.system, lines, board, fifo_bytes=REPLY_FIFO_BYTES))  # of stray threads
+    try:
+        ThreadHost(gather, socket.socket(fileno=sock_fd), board_fd, stderr).run()
+    finally:
+        _run_exit_functions()
+    return 0
 
 
 def warm_up() -> None:

@@ -58,14 +58,22 @@ _HOOKS = ("on_start", "on_stop", "on_down", "on_error")
 class Host:
     """The `Backstage` of one actor: its endpoint, its log, its supervisor."""
 
-    def __init__(self, launch: Launch, page: Page, board: Board) -> None:
+    def __init__(self, launch: Launch, page: Page, board: Board, *, thread: int = 0) -> None:
+        """Be the machine of an actor; thread: its number, where it has no process of its own."""
         self._launch = launch
         self._page = page
         self.board = board
         lines = Lines(launch.directory, launch.system)
         self.endpoint = Endpoint(
-            launch.directory, launch.system, lines, board, own=launch.address, fifo_bytes=REPLY_FIFO_BYTES
+            launch.directory,
+            launch.system,
+            lines,
+            board,
+            own=launch.address,
+            thread=thread,
+            fifo_bytes=REPLY_FIFO_BYTES,
         )
+        self.inbox: Inbox | None = None
         self.endpoint.regions = Regions(lines, launch.system, launch.path, self._writer_died)
         self._log: Any = None
         self._is_starting = True
@@ -113,6 +121,14 @@ class Host:
         self._is_starting = False
         ready = Ready(self._launch.path, self._launch.incarnation, is_ignored)
         os.write(self._launch.events, ready_line(ready))
+
+    def close(self) -> None:
+        """Let go of all that the end of a process would: for an actor whose thread has ended."""
+        if self.inbox is not None:
+            for body in self.inbox.close():
+                with contextlib.suppress(ActorError):  # its slab is gone
+                    self.endpoint.arena.leave(body)
+        self.endpoint.close()
 
     def _writer_died(self, region: str, dead: Holder | None) -> None:
         self.log.warning("a writer died in a transaction", region=region, owner=str(dead or "unknown"))
@@ -218,6 +234,7 @@ class _Life:
             **more,
         )
         inbox.give_up_by(self._unread)
+        self.host.inbox = inbox
         _inboxes.add(inbox)
         crash.arm(inbox, self.host, self.launch.incarnation)
         return inbox

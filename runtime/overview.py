@@ -53,6 +53,7 @@ def _worker(path: str, child: Child, worker: Worker | None, backlogs: Backlogs) 
         restarts=child.restarts,
         actor=label,
         restart=child.spec.restart,
+        host=payload.host if isinstance(payload, Program) else "process",
     )
     if worker is None or worker.box is None:
         return status

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from actors.actor import Actor
-from actors.child import Backoff, Child, ChildOptions, Durable, Limits, Mailbox, Tree, checked, checked_name
+from actors.child import Backoff, Child, ChildOptions, Durable, Host, Limits, Mailbox, Tree, checked, checked_name
 from actors.errors import BadSpec
 from runtime.memory.seal import sealed
 from runtime.memory.snapshots import has_snapshots
@@ -44,6 +44,7 @@ class Program:
         pool: it is one of several behind one reference.
         has_snapshots: its state is committed after each message.
         durable: where that is kept on disk too; None: nowhere.
+        host: where it runs.
         digest: of all that it runs, class, constructor call and options: equal ones run the same. b"" equals none.
         key: number of the payload.
     """
@@ -60,6 +61,7 @@ class Program:
     pool: bool = False
     has_snapshots: bool = False
     durable: Durable | None = None
+    host: Host = "process"
     digest: bytes = b""
     key: int = field(default_factory=_keys.__next__)
 
@@ -155,6 +157,7 @@ class Packer:
             watchdog=options.watchdog,
             heartbeat=options.heartbeat,
             limits=options.limits,
+            host=options.host,
             has_snapshots=has_snapshots(actor),
             durable=self._durable(name, actor, options),
         )
@@ -276,6 +279,7 @@ def _program(plan: Worker, fds: list[int]) -> Program:
         pool,
         plan.has_snapshots,
         plan.durable,
+        plan.host,
         digest=_digest(plan),
     )
 
@@ -283,5 +287,14 @@ def _program(plan: Worker, fds: list[int]) -> Program:
 def _digest(plan: Worker) -> bytes:
     """Of the payload and of every option that makes a program; where the payload stands among others is none."""
     watched = (plan.watchdog, plan.heartbeat, plan.limits)
-    program = (plan.digest, plan.mailbox, plan.crash_on_raise, plan.drain, plan.understudies, plan.durable, *watched)
+    program = (
+        plan.digest,
+        plan.mailbox,
+        plan.crash_on_raise,
+        plan.drain,
+        plan.understudies,
+        plan.durable,
+        plan.host,
+        *watched,
+    )
     return hashlib.blake2b(encode(program), digest_size=16).digest()

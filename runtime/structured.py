@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
-from runtime.stderr import KeptStderr
+from runtime.stderr import KeptStderr, SharedStderr
 
 _rich = sys.modules.get("rich")
 if _rich is None:
@@ -67,7 +67,9 @@ class LinePrinter:
 
     def __init__(self, stream: TextIO, lost: Callable[[], None] | None = None) -> None:
         """Print to a stream, the caller's to close."""
-        self._stream = stream.stream if isinstance(stream, KeptStderr) else stream  # its lines are kept already
+        self._stream = (
+            stream.stream if isinstance(stream, KeptStderr | SharedStderr) else stream
+        )  # its lines are kept already
         self._lost = lost
         self._tell: Callable[[int], None] | None = None
         self._left_out = 0

@@ -8,6 +8,7 @@ TR-2  Whoever waits for an answer of the dead is told before anything is restart
 TR-3  What the dead leave behind (their process group; what was handed to us) is gone within SWEEP_SECONDS.
 TR-4  A process that says that it is ready before the zygote has reported its pid has started once that is known: nobody
       is ever told of a running actor without a pid.
+TR-5  An actor that is a thread is launched, heard of and buried like one that is a process: the ensemble tells.
 """
 
 import asyncio
@@ -17,18 +18,19 @@ import os
 import select
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from time import monotonic_ns
 
 from actors.certificate import DeathCertificate
 from runtime.backlog import Backlogs
 from runtime.callers import Callers
+from runtime.ensemble import Ensembles
 from runtime.letters import Letters
 from runtime.limits import Recycler
 from runtime.mailbox import page
 from runtime.mailbox.box import Box, directory_of
 from runtime.mailbox.patience import BOARD_BYTES, pollers
 from runtime.memory.seal import allocated
+from runtime.memory.slab import holder_of
 from runtime.plan import Program
 from runtime.process import exit as process_exit
 from runtime.process.launch import Launcher
@@ -41,10 +43,10 @@ from runtime.supervision import event
 from runtime.supervision.action import AskToStop, Kill, Launch
 from runtime.supervision.spec import SupervisorSpec
 from runtime.supervision.tree import Child
+from runtime.undertaker import Undertaker
 from runtime.vault import Vault
 from runtime.watchdog import START_TIMEOUT, Watchdog
-from runtime.wire.frame import Header
-from runtime.worker import Worker, certify, message_name, not_launched
+from runtime.worker import FELLOW, Worker, certify, not_launched
 
 SWEEP_SECONDS = 0.1
 TERM_GRACE_SECONDS = 0.1  # between SIGTERM and SIGKILL, after the child's own `shutdown`
@@ -71,10 +73,8 @@ class Troupe:
     ) -> None:
         self._root = root
         self._system = system
-        self._callers = callers
-        self._vault = vault
         self._reporter = reporter
-        self._letters = letters
+        self._undertaker = Undertaker(callers, vault, letters)
         self._watchdog = Watchdog()
         self.backlogs = Backlogs(lambda: self, reporter)
         self._recycler = Recycler(lambda: self, reporter.recycled)
@@ -92,6 +92,14 @@ class Troupe:
         self._events_read, self._events_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         os.set_blocking(self._events_write, True)
         self._launcher = Launcher(self, main, {self._events_write})
+        self._ensembles = Ensembles(
+            self._launcher,
+            self.board_fd,
+            self._tokens,
+            self,
+            take_seat=self.take_seat,
+            leave_seat=self.leave_seat,
+        )
         self._zygote_fd = -1
         self._sweep: asyncio.TimerHandle | None = None
 
@@ -109,6 +117,7 @@ class Troupe:
     def renew(self, front: Sequence[str] = ()) -> None:
         """Whatever is launched from now on runs freshly imported code; see `Launcher.renew`."""
         self._launcher.renew(front)
+        self._ensembles.renew()
 
     def get(self, path: str) -> Worker | None:
         """The worker of that path, running or not; None when it is not known."""
@@ -156,12 +165,15 @@ class Troupe:
         # a temporary child that is reloaded is a new one to the decisions, with the mailbox of the old one
         box.words[page.INCARNATION] = max(launch.incarnation, box.words[page.INCARNATION] + 1)
         self._launcher.keep_spares(1 + sum(each.program.understudies for each in self._workers.values()))
-        worker.seat = self.take_seat()
         worker.token = next(self._tokens)
+        snapshots = [box.open_snapshots()] if program.has_snapshots else []
+        if program.host == "thread":
+            worker.holder = holder_of(0, worker.token)
+            self._ensembles.launch(worker, self._order(worker), [box.page_fd, program.payload, *snapshots])
+            return
+        worker.seat = self.take_seat()
         self._by_token[worker.token] = worker
-        fds = [box.page_fd, program.payload, self.board_fd]
-        if program.has_snapshots:
-            fds.append(box.open_snapshots())
+        fds = [box.page_fd, program.payload, self.board_fd, *snapshots]
         self._launcher.launch(self._order(worker), fds)
 
     def open_box(self, worker: Worker) -> Box:
@@ -213,6 +225,7 @@ class Troupe:
         if worker.token:
             worker.is_doomed = True
             self._launcher.cancel(worker.token)
+            self._ensembles.cancel(worker)
         elif worker.is_asked:
             worker.send_signal(signal.SIGCONT)
             worker.send_signal(signal.SIGTERM)
@@ -232,7 +245,8 @@ class Troupe:
             return
         box, worker.box = worker.box, None
         self._count_peers(worker)
-        box.close(partial(self._left_over, worker, box.message_names()))
+        self._undertaker.close(worker, box)
+        self._ensembles.closed(path)
 
     def forget(self, path: str) -> None:
         """Its specification is gone. Of one that is held it may come back at once."""
@@ -261,9 +275,12 @@ class Troupe:
 
     def launched(self, token: int, pid: int) -> None:
         """See `launch.Outcome`."""
+        if token in self._ensembles:
+            self._ensembles.launched(token, pid)
+            return
         worker = self._by_token.pop(token)
         worker.token = 0
-        worker.pid = pid
+        worker.pid = worker.holder = pid
         try:
             worker.pidfd = os.pidfd_open(pid)
         except ProcessLookupError:  # a spare that was killed, and swept, as it got its order
@@ -281,6 +298,9 @@ class Troupe:
 
     def failed(self, token: int, error: str) -> None:
         """See `launch.Outcome`."""
+        if token in self._ensembles:
+            self._ensembles.failed(token, error)
+            return
         worker = self._by_token.pop(token)
         worker.token = 0
         self.leave_seat(worker.seat)
@@ -293,13 +313,12 @@ class Troupe:
         while process_exit.sweep(known):
             select.select([], [], [], 0.001)
         kept: set[int] = set()
-        for worker in [self._by_token[token] for token in tokens]:
+        for worker in [self._by_token[token] for token in tokens if token in self._by_token]:
             worker.is_ready = False
             kept |= self._bury_start(worker, "its zygote died before it could say what it had started")
             if worker.box is not None:
                 worker.box.words[page.INCARNATION] += 1  # whoever comes next takes the journal over
-        for pid in strangers:
-            self._vault.receiver_gone(pid, kept)
+        self._undertaker.free(strangers, kept)
 
     def _end_unwatched(self, worker: Worker, error: str) -> None:
         """Its process has begun, and its end could not be told: end it now, with whatever it has taken."""
@@ -309,8 +328,7 @@ class Troupe:
             select.select([], [], [], 0.001)
         self._sweep_soon()
         self.leave_seat(worker.seat)
-        kept = self._bury_start(worker, error)
-        self._vault.receiver_gone(worker.pid, kept | self._letters.bodies())
+        self._undertaker.free([worker.pid], self._bury_start(worker, error))
         self._not_launched(worker, error)
 
     def threads_at_import(self, token: int, module: str) -> None:
@@ -356,13 +374,13 @@ class Troupe:
         self._sweep_soon()
         self.leave_seat(worker.seat)
         is_oom = ended.signal == "SIGKILL" and not worker.cause and self._oom.has_grown()
-        certificate = certify(worker, ended, monotonic_ns(), oom=is_oom)
+        worker.certificate = certify(worker, ended, monotonic_ns(), oom=is_oom)
+        self._undertaker.free([worker.holder], self._undertaker.bury(worker, worker.certificate))  # TR-2
+        self._tell(worker, ended, worker.certificate)
+
+    def _tell(self, worker: Worker, ended: process_exit.Exit, certificate: DeathCertificate, together: int = 0) -> None:
+        """Tell of an end, once it is over."""
         kind = _kind(worker, ended)
-        worker.certificate = certificate
-        if worker.box is not None:
-            worker.box.set_life(page.RESTARTING)
-            kept = self._bury(worker, worker.box, certificate)  # TR-2
-            self._vault.receiver_gone(worker.pid, kept | self._letters.bodies())
         is_ignored = worker.is_ignored and kind == "normal"
         worker.gone()
         if is_ignored:
@@ -370,7 +388,51 @@ class Troupe:
             return
         if kind not in ("normal", "shutdown", "recycled"):
             self._loop.call_soon(self._died, certificate)  # the restart first
-        self._happened(event.Exited(worker.path, worker.incarnation, event.Reason(kind, certificate)))
+        self._happened(event.Exited(worker.path, worker.incarnation, event.Reason(kind, certificate, together)))
+
+    # ---- what the ensembles report
+
+    def joined(self, worker: Worker, pid: int, pidfd: int) -> None:
+        """See `ensemble.Audience`."""
+        worker.token = 0
+        worker.pid = pid
+        worker.pidfd = pidfd
+        if worker.is_doomed:
+            worker.send_signal(signal.SIGKILL)
+
+    def not_joined(self, worker: Worker, error: str, together: int = 0) -> None:
+        """See `ensemble.Audience`."""
+        worker.token = 0
+        self._not_launched(worker, error, together)
+
+    def left(self, worker: Worker, ended: process_exit.Exit) -> None:
+        """See `ensemble.Audience`."""
+        self._on_events()  # it may have said that it was ready just before
+        worker.pidfd = -1
+        worker.certificate = certify(worker, ended, monotonic_ns())
+        self._undertaker.free([worker.holder], self._undertaker.bury(worker, worker.certificate))  # TR-2
+        self._tell(worker, ended, worker.certificate)
+
+    def fell(self, workers: list[Worker], pid: int, ended: process_exit.Exit, stacks: str) -> None:
+        """See `ensemble.Audience`; together they cost their supervisor one restart."""
+        self._on_events()
+        self._sweep_soon()
+        condemned = any(worker.is_condemned for worker in workers)
+        is_oom = ended.signal == "SIGKILL" and not condemned and self._oom.has_grown()
+        kept: set[int] = set()
+        certificates: list[DeathCertificate] = []
+        for worker in workers:
+            worker.pidfd = -1
+            if condemned and not worker.is_condemned:
+                worker.cause = FELLOW
+            certificates.append(certify(worker, ended, monotonic_ns(), oom=is_oom, stacks=stacks))
+            worker.certificate = certificates[-1]
+            kept |= self._undertaker.bury(worker, certificates[-1])  # TR-2
+        self._undertaker.free([pid], kept)
+        together = next(self._tokens)
+        for worker, certificate in zip(workers, certificates, strict=True):
+            worker.token = 0
+            self._tell(worker, ended, certificate, together)
 
     def _on_zygote_exit(self) -> None:
         if process_exit.reap(self._launcher.pid) is None:
@@ -426,37 +488,16 @@ class Troupe:
         if worker.incarnation == incarnation:
             worker.send_signal(signal.SIGKILL)
 
-    def _not_launched(self, worker: Worker, error: str) -> None:
+    def _not_launched(self, worker: Worker, error: str, together: int = 0) -> None:
         certificate = not_launched(worker, error)
         worker.certificate = certificate
         worker.gone()
         self._died(certificate)
-        self._happened(event.StartFailed(worker.path, worker.incarnation, event.Reason("crash", certificate)))
+        self._happened(event.StartFailed(worker.path, worker.incarnation, event.Reason("crash", certificate, together)))
 
     def _bury_start(self, worker: Worker, error: str) -> set[int]:
         """End what a process took that nobody was told of; returns as `Box.bury` does."""
-        return set() if worker.box is None else self._bury(worker, worker.box, not_launched(worker, error))
-
-    def _bury(self, worker: Worker, box: Box, certificate: DeathCertificate) -> set[int]:
-        return box.bury(partial(self._died_with, worker, certificate), self._callers.send)
-
-    def _died_with(self, worker: Worker, certificate: DeathCertificate, header: Header, raw: bytes, _: bool) -> None:
-        """A message that was in hand at a death, and may not be run again: its asker is told; it is a dead letter."""
-        if header.is_ask:
-            self._callers.tell_death(header, certificate, "started")
-        name = message_name(worker.box, header.index) if worker.box is not None else ""
-        why = f"its actor died of it (attempt {header.state}): {certificate.reason}"
-        self._letters.keep(worker.path, header, raw, why=why, message=name, now_ns=monotonic_ns())
-
-    def _left_over(self, worker: Worker, names: list[str], header: Header, raw: bytes, started: bool) -> None:
-        """A message of a mailbox that is closed: its asker is told; it is a dead letter."""
-        if header.is_ask and started and worker.certificate is not None:
-            self._callers.tell_death(header, worker.certificate, "started")
-        elif header.is_ask:
-            self._callers.tell_stopped(header, "stopped for good")
-        name = names[header.index - 1] if 0 < header.index <= len(names) else ""
-        why = "its actor stopped for good" + (" while it was in hand" if started else "")
-        self._letters.keep(worker.path, header, raw, why=why, message=name, now_ns=monotonic_ns())
+        return self._undertaker.bury(worker, not_launched(worker, error))
 
     def _sweep_soon(self) -> None:
         if self._sweep is None:
@@ -471,13 +512,18 @@ class Troupe:
         self._sweep_soon()
 
     def _known_pids(self) -> set[int]:
-        return {self._launcher.pid, *(worker.pid for worker in self._workers.values() if worker.pid)}
+        return {
+            self._launcher.pid,
+            *self._ensembles.pids,
+            *(worker.pid for worker in self._workers.values() if worker.pid),
+        }
 
     def shut(self) -> None:
         """The tree is down: end the zygote and kill what is left."""
         if self._sweep is not None:
             self._sweep.cancel()
         self._launcher.shut()
+        self._ensembles.shut()
         self._unwatch_zygote()
         while process_exit.sweep(set()):
             select.select([], [], [], 0.001)

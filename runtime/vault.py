@@ -15,7 +15,7 @@ from actors.region import Writers
 from actors.shape import shape_from
 from runtime.memory.region import create
 from runtime.memory.seal import allocated
-from runtime.memory.slab import FILLING, FREE, HELD, holder_for, is_for, is_of, parted, set_free, state_of
+from runtime.memory.slab import FILLING, FREE, HELD, holder_for, is_for, is_holder, is_of, parted, set_free, state_of
 
 
 def machine_memory() -> int:
@@ -120,11 +120,12 @@ class Vault:
                 set_free(held.fd)
         self._reclaim()
 
-    def receiver_gone(self, pid: int, kept: set[int]) -> None:
-        """A receiver died: what it held is free, but for messages that will be run again."""
+    def receiver_gone(self, holder: int, kept: set[int]) -> None:
+        """A receiver died, a process or a thread: what it held is free, but for messages that will be run again."""
         numbers = {parted(body)[0] for body in kept}
         for number, held in self._slabs.items():
-            if number not in numbers and state_of(held.fd) == (HELD, pid):
+            state, held_by = state_of(held.fd)
+            if number not in numbers and state == HELD and is_holder(held_by, holder):
                 set_free(held.fd)
         self._reclaim()
 

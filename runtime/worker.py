@@ -12,6 +12,9 @@ from runtime.plan import Program
 from runtime.process import exit as process_exit
 from runtime.trace import shortened
 
+FELLOW = "fellow"
+_ENDING = (signal.SIGABRT, signal.SIGTERM, signal.SIGKILL)
+
 
 @dataclass(slots=True)
 class Worker:
@@ -24,11 +27,13 @@ class Worker:
         incarnation: of the current or last process.
         token: of a launch that is under way, else 0.
         pid, pidfd: of the process, once it was launched, else 0 and -1.
-        seat: of the process on the board.
+        seat: of the process on the board; 0 of a thread.
+        holder: what the memory it reads large payloads in says of it; see `slab.holder_of`.
         is_ready: it said so.
         is_ignored: it said that it need not run.
         is_asked: it was asked to stop.
         is_doomed: it is to be killed as soon as its pid is known.
+        is_condemned: its process was signalled to end because of it.
         is_recycled: it was asked to end because it has used up a limit.
         cause: what it is killed for, as the certificate says it; "" when it is not.
         shutdown: of its specification.
@@ -43,10 +48,12 @@ class Worker:
     pid: int = 0
     pidfd: int = -1
     seat: int = 0
+    holder: int = 0
     is_ready: bool = False
     is_ignored: bool = False
     is_asked: bool = False
     is_doomed: bool = False
+    is_condemned: bool = False
     is_recycled: bool = False
     cause: str = ""
     shutdown: Shutdown = 5.0
@@ -55,6 +62,7 @@ class Worker:
     def send_signal(self, number: int) -> None:
         """Signal the process, if there is one; never another that has taken over its pid."""
         if self.pidfd >= 0:
+            self.is_condemned = self.is_condemned or number in _ENDING
             try:
                 signal.pidfd_send_signal(self.pidfd, number)
             except ProcessLookupError:
@@ -66,11 +74,13 @@ class Worker:
             os.close(self.pidfd)
         self.pidfd = -1
         self.pid = 0
-        self.is_ready = self.is_ignored = self.is_asked = self.is_doomed = self.is_recycled = False
+        self.is_ready = self.is_ignored = self.is_asked = self.is_doomed = self.is_condemned = self.is_recycled = False
         self.cause = ""
 
 
-def certify(worker: Worker, ended: process_exit.Exit, now_ns: int, *, oom: bool = False) -> DeathCertificate:
+def certify(
+    worker: Worker, ended: process_exit.Exit, now_ns: int, *, oom: bool = False, stacks: str = ""
+) -> DeathCertificate:
     """The death certificate of a worker's process, read off its page.
 
     Args:
@@ -78,11 +88,13 @@ def certify(worker: Worker, ended: process_exit.Exit, now_ns: int, *, oom: bool 
         ended: how.
         now_ns: monotonic time.
         oom: the kernel's out-of-memory killer was at work meanwhile.
+        stacks: of the process whose thread it was, where that has ended.
     """
     phase = "run" if worker.is_ready else "start"
     if worker.is_asked:
         phase = "stop"
     words = worker.box.page.last_words() if worker.box is not None else ""
+    words = words or stacks
     # a traceback comes with its length, what faulthandler wrote without
     is_native = worker.box is not None and not worker.box.words[page.LAST_WORDS]
     cause = "signal" if ended.signal else ("exception" if words and not is_native else "exit")
@@ -100,6 +112,7 @@ def certify(worker: Worker, ended: process_exit.Exit, now_ns: int, *, oom: bool 
         in_hand=_in_hand(worker, now_ns),
         log_lines=worker.box.page.log_lines() if worker.box is not None else (),
         restarts=worker.incarnation - 1,
+        host=worker.program.host,
     )
 
 

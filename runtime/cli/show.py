@@ -75,7 +75,7 @@ def _cells(status: ChildStatus) -> tuple[Text | str, ...]:
     return (
         Text(status.path),
         Text(_state(status), style=_COLOURS.get(status.state, "")),
-        str(status.pid or "-"),
+        _pid(status),
         f"{_size(status.queued_bytes)}/{_size(status.mailbox_bytes)}",
         str(status.handled),
         str(status.failed),
@@ -92,13 +92,18 @@ def _label(status: ChildStatus, name: str) -> Text:
     label.append(f"  {status.actor}", style="not bold")
     label.append(f"  {status.state}", style=f"not bold {_COLOURS.get(status.state, '')}".rstrip())
     if status.pid:
-        label.append(f"  pid {status.pid}", style="not bold dim")
+        label.append(f"  pid {_pid(status)}", style="not bold dim")
     return label.append(f"  {status.restart}", style="not bold dim")
 
 
 def _state(status: ChildStatus) -> str:
     """Commits that are not on disk yet are usual in the background; they are shown once a write has failed."""
     return f"{status.state}, {status.unsaved} unsaved" if status.saves_failed and status.unsaved else status.state
+
+
+def _pid(status: ChildStatus) -> str:
+    """Of the process; marked where it is shared by several actors."""
+    return f"{status.pid or '-'}{' thread' if status.host == 'thread' else ''}"
 
 
 def _hand(status: ChildStatus) -> str:

@@ -8,6 +8,7 @@ RU-2  "dynamic", template and max_children belong together.
 RU-3  A significant child may end, so it is not permanent; and its supervisor says what follows (OTP's bad_combination).
 RU-4  {"$ref" = …} stands alone and names an actor of the file, or one to be started under a dynamic supervisor of it.
 RU-5  {"$region" = …} stands alone and names a region of the file.
+RU-6  host = "thread" stands beside nothing that takes a process of its own.
 """
 
 from collections.abc import Iterator, Mapping
@@ -68,12 +69,12 @@ def undecided(places: list[Place]) -> list[Problem]:
 
 
 def broken_rules(places: list[Place]) -> list[Problem]:
-    """RU-2 to RU-5."""
+    """RU-2 to RU-6."""
     addresses = _addresses(places)
     return [
         problem
         for place in places
-        for problem in (*_dynamic(place), *_significant(place), *_references(place, addresses))
+        for problem in (*_dynamic(place), *_significant(place), *_references(place, addresses), *_thread(place))
     ]
 
 
@@ -124,6 +125,20 @@ def _significant(place: Place) -> Iterator[Problem]:
     auto_shutdown = place.supervisor.get("auto_shutdown", "never")
     if auto_shutdown == "never":
         yield Problem(path, "auto_shutdown = any_significant|all_significant in its supervisor", shown(auto_shutdown))
+
+
+def _thread(place: Place) -> Iterator[Problem]:
+    """RU-6."""
+    table, path = place.table, place.path
+    if table.get("host") != "thread":
+        return
+    understudies, limits = table.get("understudies"), table.get("limits")
+    if understudies:
+        yield Problem((*path, "understudies"), 'none beside host = "thread"', shown(understudies))
+    if table.get("shutdown") == "kill":
+        yield Problem((*path, "shutdown"), 'a duration or "infinity" beside host = "thread"', '"kill"')
+    if isinstance(limits, dict) and "max_rss" in limits:
+        yield Problem((*path, "limits", "max_rss"), 'none beside host = "thread"', shown(limits["max_rss"]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ from actors.child import (
     Backoff,
     ChildOptions,
     Drain,
+    Host,
     Limits,
     Mailbox,
     RestartType,
@@ -246,6 +247,11 @@ class WorkerTable(_Table):
         description='When: "message": before its answer is sent; or so long after its commit, in the background.',
     )
 
+    host: Host = Field(
+        default=_OPTIONS.host,
+        description='"process": one of its own; "thread": a thread of one it shares with its supervisor\'s others.',
+    )
+
     @field_validator(*_CHECKED)
     @classmethod
     def _possible(cls, value: object, info: ValidationInfo) -> object:
@@ -277,6 +283,7 @@ class WorkerTable(_Table):
             limits=None if self.limits is None else self.limits.to_limits(),
             durable=self.durable,
             durable_every=self.durable_every,
+            host=self.host,
         )
 
 

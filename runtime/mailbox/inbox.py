@@ -24,7 +24,7 @@ from actors.deadline import NOTHING, ambient
 from actors.errors import ActorError
 from actors.loop import Envelope
 from runtime.mailbox import aside, fifo
-from runtime.mailbox.journal import Journal
+from runtime.mailbox.journal import Journal, is_started, unfinished
 from runtime.mailbox.page import (
     ASIDE_LANE,
     ATTENTION,
@@ -170,6 +170,18 @@ class Inbox(ABC):
     def give_up_by(self, unread: Unread) -> None:
         """Have messages that cannot be decoded kept as dead letters."""
         self._unread = unread
+
+    def close(self) -> list[int]:
+        """Close both lanes and every caller's FIFO: the actor is gone, and the process lives on.
+
+        Returns:
+            The large payloads of messages that were begun and not ended.
+        """
+        headers = [*unfinished(self._urgent.view), *unfinished(self._main.view), *aside.unfinished(self._page)]
+        for fd in self.fds:
+            os.close(fd)
+        self._replies.close()
+        return [header.body for header in headers if header.body and is_started(header)]
 
     def timer_done(self) -> None:
         """A timer ran: its effect is committed like a message's."""

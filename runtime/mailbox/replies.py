@@ -91,6 +91,11 @@ class Replies:
             return reply(flags, ask_id, payload)
         return reply(flags | LARGE, ask_id, self._store(pieces_of(payload), address).to_bytes(8, "little"))
 
+    def close(self) -> None:
+        """Close every caller's FIFO; what waits for room in one is dropped and counted."""
+        for address in list(self._fds):
+            self._gone(address)
+
     def has_pending(self) -> bool:
         """Answers wait for room in a caller's FIFO."""
         return bool(self._pending)

@@ -29,6 +29,7 @@ from runtime.memory.slab import (
     USED,
     Slab,
     body_of,
+    holder_of,
     next_generation,
     parted,
     rounded,
@@ -47,8 +48,10 @@ Buffer = bytes | memoryview
 class Arena:
     """Large payloads as one process sees them. Threads share it."""
 
-    def __init__(self, lines: Lines) -> None:
+    def __init__(self, lines: Lines, thread: int = 0) -> None:
+        """Ask for slabs by these lines; thread: number of the one whose arena it is, among others of its process."""
         self._lines = lines
+        self._thread = thread
         self._lock = threading.Lock()
         self._own: dict[int, list[Slab]] = {}  # by size
         self._own_by_number: dict[int, Slab] = {}
@@ -100,10 +103,10 @@ class Arena:
         words = slab.words
         if words[GENERATION] != generation or words[STATE] not in (SENT, HELD):
             raise NotFound(f"slab {number}", "its message has ended")
-        words[HOLDER] = os.getpid()
+        words[HOLDER] = holder = holder_of(os.getpid(), self._thread)
         words[STATE] = HELD
         held = (ctypes.c_char * words[USED]).from_buffer(slab.data)
-        weakref.finalize(held, _give_back, slab, os.getpid()).atexit = False
+        weakref.finalize(held, _give_back, slab, os.getpid(), holder).atexit = False
         return memoryview(held).cast("B").toreadonly()
 
     def free(self, body: int) -> None:
@@ -113,6 +116,12 @@ class Arena:
         words = (slab or self._map(number)).words
         if words[GENERATION] == generation and words[STATE] in (FILLING, SENT):
             words[STATE] = FREE
+
+    def leave(self, body: int) -> None:
+        """A payload that was leased is its message's again: that may be run once more by another (SL-5)."""
+        words = self._map(parted(body)[0]).words
+        if words[HOLDER] == holder_of(os.getpid(), self._thread):
+            words[HOLDER] = holder_of(0, self._thread)
 
     def close(self) -> None:
         """Unmap what is not in use."""
@@ -179,6 +188,6 @@ class Arena:
         return slab
 
 
-def _give_back(slab: Slab, pid: int) -> None:
-    if pid == os.getpid() and slab.words[HOLDER] == pid:  # AR-3
+def _give_back(slab: Slab, pid: int, holder: int) -> None:
+    if pid == os.getpid() and slab.words[HOLDER] == holder:  # AR-3
         slab.words[STATE] = FREE

@@ -15,6 +15,8 @@ SL-3  A message names its slab and the generation in which it is the message's: 
       gives the slab back long before its handler ends, and by the time it dies another message may be in it.
 SL-4  An answer's slab has its asker's address: should its sender die before it could write the frame, it goes with the
       asker.
+SL-5  A process is known as its holder by its pid. A thread that is an actor has a number beside it, in the upper half:
+      what a dead thread held is told apart from what the others hold, and what must outlive it has no pid any more.
 """
 
 import mmap
@@ -27,6 +29,7 @@ SMALLEST = 16 * 1024
 _NUMBER_BITS = 40  # of the 64 that a frame has for a body
 _NUMBERS = (1 << _NUMBER_BITS) - 1
 _GENERATIONS = (1 << 24) - 1
+_PIDS = (1 << 32) - 1
 
 
 class Slab:
@@ -58,6 +61,16 @@ def body_of(number: int, generation: int) -> int:
     return number | generation << _NUMBER_BITS
 
 
+def holder_of(pid: int, thread: int) -> int:
+    """What a slab says of its holder; pid 0: a thread that is gone (SL-5)."""
+    return pid | thread << 32
+
+
+def is_holder(held_by: int, gone: int) -> bool:
+    """Who is gone, a process with all of its threads or one thread, is that holder."""
+    return gone in (held_by, held_by & _PIDS)
+
+
 def parted(body: int) -> tuple[int, int]:
     """Number and generation of a slab."""
     return body & _NUMBERS, body >> _NUMBER_BITS
@@ -85,7 +98,7 @@ def holder_for(fd: int, address: int) -> int:
     """Pid of the process that holds an answer for that asker in it; 0 when none does. For the supervisor."""
     raw = os.pread(fd, 40, 0)
     is_held = raw[0] == HELD and int.from_bytes(raw[32:], "little") == address
-    return int.from_bytes(raw[8:16], "little") if is_held else 0
+    return int.from_bytes(raw[8:12], "little") if is_held else 0  # SL-5
 
 
 def set_free(fd: int) -> None:

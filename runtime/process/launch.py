@@ -21,7 +21,7 @@ from typing import Protocol
 import msgspec
 
 from runtime.process import exit as process_exit
-from runtime.process.order import Launch, Setup, Spares, decode_report, encode
+from runtime.process.order import Gather, Launch, Setup, Spares, decode_report, encode
 from runtime.process.zygote import ActorMain, Zygote, close_all_but
 
 _REOPEN_SECONDS = 0.2
@@ -48,7 +48,7 @@ class Outcome(Protocol):
 
 @dataclass(slots=True)
 class _InFlight:
-    launch: Launch
+    launch: Launch | Gather
     fds: list[int]
     tries: int = 0
 
@@ -132,9 +132,9 @@ class Launcher:
             self._spares = Spares(count)
             self._order(self._spares)
 
-    def launch(self, launch: Launch, fds: list[int]) -> None:
-        """Have an actor process started; the descriptors stay the caller's until the launch has ended."""
-        if launch.key in self._cold:
+    def launch(self, launch: Launch | Gather, fds: list[int]) -> None:
+        """Have a process started; the descriptors stay the caller's until the launch has ended."""
+        if isinstance(launch, Launch) and launch.key in self._cold:
             launch = msgspec.structs.replace(launch, warm=False)
         self._send(_InFlight(launch, fds))
 
@@ -244,7 +244,7 @@ class Launcher:
         flight = self._in_flight.get(report.token)
         if flight is None:
             return
-        if report.threads:
+        if report.threads and isinstance(flight.launch, Launch):
             self._cold.add(flight.launch.key)
             self._outcome.threads_at_import(report.token, report.threads)
             flight.launch = msgspec.structs.replace(flight.launch, warm=False)

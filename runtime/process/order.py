@@ -56,6 +56,35 @@ class Launch(msgspec.Struct, frozen=True, tag="launch"):
     durable: Durable | None = None
 
 
+class Gather(msgspec.Struct, frozen=True, tag="gather"):
+    """Start a process that hosts actors in threads: a `Launch` for each comes by its socket.
+
+    Beside it: descriptors of that socket, of the board, and of the memory that its stacks are written to at its end.
+
+    Attributes:
+        token: comes back in the report.
+        group: path of the supervisor whose actors they are; "" for the root.
+        system: name of the system.
+        directory: the system's runtime directory.
+        seat: of the process on the board.
+        pollers: how many processes may poll at a time.
+    """
+
+    token: int
+    group: str
+    system: str
+    directory: str
+    seat: int
+    pollers: int
+
+
+class Left(msgspec.Struct, frozen=True):
+    """What a thread host says of an actor that has ended: the token of its launch, and its exit code."""
+
+    token: int
+    code: int
+
+
 class Report(msgspec.Struct, frozen=True):
     """What came of a launch: a pid, or the error, or the module whose import started threads."""
 
@@ -80,5 +109,7 @@ def ready_line(ready: Ready) -> bytes:
 
 decode_ready = msgspec.json.Decoder(Ready).decode
 encode = msgspec.msgpack.Encoder().encode
-decode = msgspec.msgpack.Decoder(Setup | Spares | Launch).decode
+decode = msgspec.msgpack.Decoder(Setup | Spares | Launch | Gather).decode
+decode_launch = msgspec.msgpack.Decoder(Launch).decode
+decode_left = msgspec.msgpack.Decoder(Left).decode
 decode_report = msgspec.msgpack.Decoder(Report).decode

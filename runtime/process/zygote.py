@@ -28,7 +28,7 @@ from typing import Any, NoReturn, Protocol
 
 from actors.errors import Undecodable
 from runtime.process import prctl
-from runtime.process.order import Launch, Report, Setup, Spares, decode, encode
+from runtime.process.order import Gather, Launch, Report, Setup, Spares, decode, encode
 from runtime.wire.codec import Codec
 
 _THREAD_POOLS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")  # `import numpy` starts OpenBLAS threads
@@ -47,6 +47,10 @@ class ActorMain(Protocol):
 
     def prepare(self, launch: Launch) -> None:
         """Import, in the zygote, what this launch needs and others do not."""
+        ...
+
+    def host_threads(self, gather: Gather, sock_fd: int, board_fd: int, stacks_fd: int, /) -> int:
+        """Be the host of several actors, each in a thread, until the supervisor hangs up; returns the exit code."""
         ...
 
     def warm_up(self) -> None:
@@ -89,7 +93,7 @@ class Zygote:
             if self._classes and len(self._spares) < self._wanted and not poll.poll(_RESTOCK_AFTER_MS):
                 self._restock()
                 continue
-            raw, fds = _received(self._sock)
+            raw, fds = received(self._sock)
             if not raw:
                 os._exit(0)
             self._obey(raw, fds)
@@ -110,8 +114,11 @@ class Zygote:
                     return
                 if not (launch.warm and self._hand_over(launch, raw, fds)):
                     self._launch(launch, fds)
+            case Gather() as gather:
+                if not self._hand_over(gather, raw, fds):
+                    self._launch(gather, fds)
 
-    def _hand_over(self, launch: Launch, raw: bytes, fds: list[int]) -> bool:
+    def _hand_over(self, launch: Launch | Gather, raw: bytes, fds: list[int]) -> bool:
         """Give the order to a spare; False when there is none that is ready and lives."""
         for _ in range(len(self._spares)):
             spare = self._spares.popleft()
@@ -129,13 +136,21 @@ class Zygote:
             return True
         return False
 
-    def _launch(self, launch: Launch, fds: list[int]) -> None:
+    def _launch(self, launch: Launch | Gather, fds: list[int]) -> None:
         try:
-            actor = self._forked(lambda: self._main.play(launch, *fds))
+            actor = self._forked(lambda: self._play(launch, fds))
         except OSError as exc:
             self._report(launch, error=f"fork: {exc}")
         else:
             self._report(launch, pid=actor)
+
+    def _play(self, launch: Launch | Gather, fds: list[int]) -> int:
+        match launch:
+            case Launch():
+                return self._main.play(launch, *fds)
+            case Gather():
+                sock_fd, board_fd, stacks_fd = fds
+                return self._main.host_threads(launch, sock_fd, board_fd, stacks_fd)
 
     def _restock(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -145,14 +160,14 @@ class Zygote:
             self._main.warm_up()
             try:
                 theirs.send(_IS_WARM)
-                raw, fds = _received(theirs)
+                raw, fds = received(theirs)
             except OSError:  # dismissed before it was warm
                 raw = b""
             if not raw:
                 os._exit(0)  # the zygote is gone, or has imported more since
             theirs.close()
             launch = decode(raw)
-            return self._main.play(launch, *fds) if isinstance(launch, Launch) else 1
+            return self._play(launch, fds) if isinstance(launch, Launch | Gather) else 1
 
         try:
             pid = self._forked(understudy)
@@ -203,14 +218,14 @@ class Zygote:
             reset_signals()
             code = main()
         except SystemExit as exc:
-            code = exc.code if isinstance(exc.code, int) else int(exc.code is not None)
+            code = exit_code(exc)
         except BaseException:  # nothing may return into the zygote's loop
             traceback.print_exc()
         finally:
             with contextlib.suppress(Exception):
                 sys.stdout.flush()
                 sys.stderr.flush()
-            os._exit(code & 0xFF)
+            os._exit(code)
 
     def _import(self, launch: Launch, encoded: bytes) -> bool:
         """Import the actor's class; False when that failed or started threads, which has been reported (ZY-1)."""
@@ -246,16 +261,21 @@ class Zygote:
             spare.sock.close()
         self._spares.clear()
 
-    def _report(self, launch: Launch, *, pid: int = 0, error: str = "", threads: str = "") -> None:
+    def _report(self, launch: Launch | Gather, *, pid: int = 0, error: str = "", threads: str = "") -> None:
         self._sock.send(encode(Report(launch.token, pid, error[-32_768:], threads)))
 
 
-def _received(sock: socket.socket) -> tuple[bytes, list[int]]:
+def received(sock: socket.socket) -> tuple[bytes, list[int]]:
     """An order and its descriptors, which no program that an actor starts inherits."""
     raw, fds, _, _ = socket.recv_fds(sock, _ORDER_BYTES, _ORDER_FDS)
     for fd in fds:
         os.set_inheritable(fd, False)  # recv_fds drops its flags argument, MSG_CMSG_CLOEXEC among them (Python 3.11)
     return raw, fds
+
+
+def exit_code(exc: SystemExit) -> int:
+    """The code of a process, or of a thread that is an actor, that ends by it."""
+    return (exc.code if isinstance(exc.code, int) else int(exc.code is not None)) & 0xFF
 
 
 def class_part(payload_fd: int) -> bytes:

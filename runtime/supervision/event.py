@@ -21,10 +21,13 @@ class Reason:
         kind: "normal" and "shutdown" are clean ends; everything else is abnormal: "crash", "killed", "timeout", …
             A process that ends because it was asked to has the kind "shutdown"; one that was recycled "recycled".
         certificate: what is known of the death; never looked at.
+        together: a number that several ends of one cause have in common, as when a process ends that hosted several
+            actors; 0: of none.
     """
 
     kind: str
     certificate: object = None
+    together: int = 0
 
 
 @dataclass(frozen=True, slots=True)

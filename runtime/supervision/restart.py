@@ -5,6 +5,7 @@ RE-2  A group restart starts whatever is specified in its range: also what had s
 RE-3  Backoff lies between the stop and the start. Meanwhile the supervisor is free, as between two attempts.
 RE-4  A child that was recycled (it used up a limit, and ended in order) is started again alone, at once and for
       nothing, whatever its restart type.
+RE-5  Children that ended together (`Reason.together`) cost one unit together.
 """
 
 from runtime.supervision.event import Reason
@@ -42,7 +43,10 @@ def child_exited(turn: Turn, node: Node, child: Child, reason: Reason) -> None:
 def restart(turn: Turn, node: Node, child: Child) -> None:
     """Restart a child that is not running, and its group, unless that is once too often (RE-1)."""
     spec = node.spec
-    node.window = add_restart(node.window, turn.now, spec.max_seconds)
+    together = child.last.together if child.last is not None else 0
+    if not together or together != node.paid_for:  # RE-5
+        node.window = add_restart(node.window, turn.now, spec.max_seconds)
+        node.paid_for = together
     if len(node.window) > spec.max_restarts:
         _give_up(turn, node, child)
         return

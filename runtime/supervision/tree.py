@@ -180,6 +180,7 @@ class Node:
         children: by name.
         next_position: of the next child to be added.
         window: times of the restarts that still count, oldest first.
+        paid_for: of the last of them, what ended together with its child; 0: nothing.
         task: what it is doing; None: it can be asked for anything.
         queue: exits, timers and requests that came meanwhile, oldest first.
         ending: set while it ends.
@@ -199,6 +200,7 @@ class Node:
     ending: Ending | None = None
     booting: int | None = None
     stoppers: tuple[int, ...] = ()
+    paid_for: int = 0
 
     def copied(self, stamp: int) -> "Node":
         """A record of that turn's own."""
@@ -215,6 +217,7 @@ class Node:
             self.ending,
             self.booting,
             self.stoppers,
+            self.paid_for,
         )
 
     @property

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from actors.certificate import DeathCertificate
-from actors.child import AutoShutdown, Backoff, Drain, Durable, Limits, Mailbox, RestartType, Shutdown
+from actors.child import AutoShutdown, Backoff, Drain, Durable, Host, Limits, Mailbox, RestartType, Shutdown
 
 ChangeKind = Literal["removed", "added", "changed", "replaced", "flags"]
 
@@ -52,6 +52,7 @@ class Worker(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="worke
     watchdog: float | None = None
     heartbeat: float | None = None
     limits: Limits | None = None
+    host: Host = "process"
     has_snapshots: bool = False
     durable: Durable | None = None
 
@@ -315,6 +316,7 @@ class ChildStatus(msgspec.Struct, frozen=True):
         queued_bytes: waiting in the mailbox.
         mailbox_bytes: its size.
         large_bytes: large bodies it holds or that wait for it.
+        host: "process", or "thread": one of several actors in the process of that pid.
         waiting_seconds: how long what waits there has waited, at least, as of the last look (every 2 s); 0.0: nothing.
         unsaved: commits that are not in its durable file; 0 without one.
         saves_failed: how often that could not be written.
@@ -338,6 +340,7 @@ class ChildStatus(msgspec.Struct, frozen=True):
     queued_bytes: int = 0
     mailbox_bytes: int = 0
     large_bytes: int = 0
+    host: Host = "process"
     waiting_seconds: float = 0.0
     unsaved: int = 0
     saves_failed: int = 0
