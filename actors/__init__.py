@@ -48,6 +48,7 @@ from actors.errors import (
     UnsafeDirectory,
 )
 from actors.layout import Layout, array, committed_at_of, field, generation_of
+from actors.letter import Letter
 from actors.message import BoundMessage, message
 from actors.ref import is_ref, name_of
 from actors.region import Region, RegionSpec
@@ -81,6 +82,7 @@ __all__ = [
     "DynamicSupervisor",
     "Layout",
     "LayoutMismatch",
+    "Letter",
     "Limits",
     "Mailbox",
     "MailboxFull",

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 from actors.certificate import DeathCertificate
 from actors.context import Context
 from actors.errors import BadActor, NoContext
+from actors.letter import Letter
 from actors.message import MessageEntry, entry_of, options_of
 
 OnRaise = Literal["survive", "crash"]
@@ -15,9 +16,9 @@ OnRaise = Literal["survive", "crash"]
 class Actor:
     """Derive from it, mark methods with `@message`, start it under a supervisor.
 
-    Hooks, each `def` or `async def`, all optional: `on_start`, `on_stop`, `on_down`, `on_error`. One message is
-    handled at a time. A handler that raises answers its asker with that exception and the actor lives on; with the
-    class keyword `on_raise="crash"` (or the child option) it also restarts.
+    Hooks, each `def` or `async def`, all optional: `on_start`, `on_stop`, `on_down`, `on_letter`, `on_error`. One
+    message is handled at a time. A handler that raises answers its asker with that exception and the actor lives on;
+    with the class keyword `on_raise="crash"` (or the child option) it also restarts.
 
         class Counter(Actor, on_raise="crash"): ...
     """
@@ -55,6 +56,9 @@ class Actor:
 
     def on_down(self, down: "Down") -> Any:
         """Called when an actor that `context.watch` was given died or stopped."""
+
+    def on_letter(self, letter: Letter) -> Any:
+        """Called for each dead letter of another actor, after `context.watch_letters()`."""
 
     def on_error(self, failure: Exception) -> Any:
         """Called with the exception of a tell or a timer, after it was logged. Raising here is a crash."""

@@ -97,6 +97,17 @@ class Context:
         """Undo `watch`; nothing when there was none."""
         self._backstage.unwatch(name_of(ref))
 
+    def watch_letters(self) -> None:
+        """Have `on_letter` called for every dead letter there is from now on, but for this actor's own.
+
+        It ends with the incarnation, as a watch does: call it in `on_start`.
+        """
+        self._backstage.watch_letters()
+
+    def unwatch_letters(self) -> None:
+        """Undo `watch_letters`; nothing when there was none."""
+        self._backstage.unwatch_letters()
+
     def _set(self, seconds: float, every: float, message: Callable[..., Any], args: tuple[Any, ...]) -> Timer:
         if options_of(message) is None:
             raise NotAMessage(f"{self.name}: a timer runs a @message of its own actor, got {message!r}")

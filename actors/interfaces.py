@@ -67,6 +67,14 @@ class Backstage(Machine, Protocol):
         """Undo `watch`; nothing when there was none."""
         ...
 
+    def watch_letters(self) -> None:
+        """Have `on_letter` called for every dead letter of another actor."""
+        ...
+
+    def unwatch_letters(self) -> None:
+        """Undo `watch_letters`; nothing when there was none."""
+        ...
+
 
 _machine: ContextVar[Machine] = ContextVar("understudy_machine")
 _fallback: list[Machine] = []  # the process's own machine, for threads that inherit no context

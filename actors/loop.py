@@ -12,6 +12,7 @@ LO-6  A timer inherits nothing from the message before it: neither its deadline 
 """
 
 import asyncio
+import inspect
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -21,6 +22,9 @@ from actors.context import Context
 from actors.deadline import NOTHING, ambient
 from actors.errors import NoSuchMessage
 from actors.timer import Timer
+
+ON_DOWN, ON_LETTER = "on_down", "on_letter"
+NOTICES = (ON_DOWN, ON_LETTER)  # hooks that are called between messages, as messages of the supervisor's own
 
 Envelope = tuple[Any, str, Sequence[Any], Mapping[str, Any]]
 """A message in hand: the inbox's own token for it, its name, its arguments. A plain tuple: every message makes one."""
@@ -82,14 +86,19 @@ class Part:
     crashes: list[Exception] = field(default_factory=list)
 
 
-def part_of(actor: Actor, context: Context, *, crash_on_raise: bool) -> Part:
-    """Prepare an actor for the loop."""
+def part_of(actor: Actor, context: Context, *, crash_on_raise: bool, notices: Mapping[str, Callable[..., Any]]) -> Part:
+    """Prepare an actor for the loop.
+
+    Args:
+        notices: of each hook that is called as a message is, what calls it.
+    """
     table = type(actor).__messages__
+    hooked = {name for name in notices if inspect.iscoroutinefunction(getattr(actor, name))}
     return Part(
         actor,
         context,
-        {name: getattr(actor, name) for name in table},
-        {name for name, entry in table.items() if entry.is_async},
+        {name: getattr(actor, name) for name in table} | dict(notices),
+        {name for name, entry in table.items() if entry.is_async} | hooked,
         {name for name, entry in table.items() if entry.is_async and entry.options.concurrent},
         crash_on_raise,
     )

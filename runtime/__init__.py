@@ -7,10 +7,11 @@ import actors
 if Path(actors.__file__ or "").parent.parent != Path(__file__).parent.parent:  # else: an error about a missing name
     raise ImportError(f"{actors.__file__}: rename it: Understudy's own package is called actors")
 
+from actors.letter import Letter
 from runtime.client import Client, Supervisor, connect, systems
 from runtime.facade import AsyncHandle, AsyncSupervisor
 from runtime.handle import Handle
-from runtime.wire.control import Change, ChildStatus, Ending, Letter
+from runtime.wire.control import Change, ChildStatus, Ending
 
 __all__ = [
     "AsyncHandle",

@@ -407,6 +407,12 @@ def _watch(system: System, connection: Connection, request: control.Watch, _fds:
     connection.answer()
 
 
+def _watch_letters(system: System, connection: Connection, request: control.WatchLetters, _fds: list[int]) -> None:
+    change = system.watches.add_reader if request.on else system.watches.remove_reader
+    change(request.watcher)
+    connection.answer()
+
+
 def _why(system: System, connection: Connection, request: control.Why, _fds: list[int]) -> None:
     certificate = system.deaths.last(request.path)
     if certificate is None and request.path and find(system.tree, request.path) is None:
@@ -515,6 +521,7 @@ _HANDLERS: dict[type, Callable[[System, Connection, Any, list[int]], None]] = {
     control.Status: _status,
     control.Count: _count,
     control.Watch: _watch,
+    control.WatchLetters: _watch_letters,
     control.Why: _why,
     control.KeepLetter: _keep_letter,
     control.ListLetters: _list_letters,

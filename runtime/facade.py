@@ -7,10 +7,11 @@ from typing import Any, TypeVar, Unpack, overload
 from actors.certificate import DeathCertificate
 from actors.child import Child, Options, Tree
 from actors.layout import Layout
+from actors.letter import Letter
 from actors.region import Writers
 from runtime.handle import Handle
 from runtime.memory.region import Region
-from runtime.wire.control import Change, ChildStatus, Letter
+from runtime.wire.control import Change, ChildStatus
 
 A = TypeVar("A")
 L = TypeVar("L", bound=Layout)

@@ -15,6 +15,7 @@ from actors.child import Child, Options, Tree
 from actors.errors import ActorError, BadSpec, BlockingCall
 from actors.interfaces import machine_for
 from actors.layout import Layout
+from actors.letter import Letter
 from actors.ref import Ref
 from actors.region import Writers
 from runtime.channel import current_loop
@@ -22,7 +23,7 @@ from runtime.endpoint import Endpoint
 from runtime.memory.region import Region
 from runtime.plan import Packer
 from runtime.wire import control
-from runtime.wire.control import Change, ChildStatus, Letter
+from runtime.wire.control import Change, ChildStatus
 
 A = TypeVar("A")
 L = TypeVar("L", bound=Layout)

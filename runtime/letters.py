@@ -19,10 +19,11 @@ from dataclasses import dataclass
 from time import time
 
 from actors.errors import ActorStopped, MailboxFull, NotFound
+from actors.letter import Letter
 from runtime.mailbox.box import Box
+from runtime.mailbox.journal import is_started
 from runtime.vault import Vault
 from runtime.wire import frame
-from runtime.wire.control import Letter
 from runtime.wire.frame import ASK, NOTICE, Header
 
 MOST_LETTERS = 1000
@@ -74,7 +75,9 @@ class Letters:
             self._vault.end_payload(body)
             return
         nbytes = len(raw) + self._vault.size_of(body)
-        letter = Letter(next(self._numbers), actor, time(), why[:_WHY_BYTES], nbytes, message, header.is_ask)
+        letter = Letter(
+            next(self._numbers), actor, time(), why[:_WHY_BYTES], nbytes, message, header.is_ask, _attempt(header)
+        )
         if nbytes <= MOST_BYTES and body == header.body:
             self._kept[letter.id] = _Kept(letter, raw, body)
             self._nbytes += nbytes
@@ -152,6 +155,10 @@ def as_tell(raw: bytes) -> bytes:
     _, _, flags, retry, _, _, _, _, body = frame.unpack_header(raw, 0)
     head = frame.HEADER.pack(len(raw), frame.QUEUED, flags & ~ASK, retry, 0, 0, 0, 0, body)
     return head + raw[len(head) :]
+
+
+def _attempt(header: Header) -> int:
+    return header.state if is_started(header) else 0
 
 
 def _is_at(actor: str, path: str) -> bool:

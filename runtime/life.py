@@ -25,7 +25,8 @@ from actors.certificate import DeathCertificate
 from actors.context import Context
 from actors.errors import ActorError
 from actors.layout import Layout
-from actors.loop import Part, call_hook, part_of, run
+from actors.letter import Letter
+from actors.loop import NOTICES, ON_DOWN, ON_LETTER, Part, call_hook, part_of, run
 from actors.message import BoundMessage, MessageEntry, messages_of
 from actors.ref import Ref
 from runtime import crash
@@ -46,13 +47,12 @@ from runtime.process.zygote import constructor_part
 from runtime.regions import Regions
 from runtime.state import State
 from runtime.trace import tasks_of
-from runtime.wire.control import GrowSnapshots, KeepLetter, Watch
+from runtime.wire.control import GrowSnapshots, KeepLetter, Watch, WatchLetters
 from runtime.wire.line import Lines
 from runtime.wire.placeholder import RefTo, RegionTo
 
 REPLY_FIFO_BYTES = 4096
-DOWN = "on_down"
-_HOOKS = ("on_start", "on_stop", "on_down", "on_error")
+_HOOKS = ("on_start", "on_stop", "on_error", *NOTICES)
 
 
 class Host:
@@ -115,6 +115,14 @@ class Host:
     def unwatch(self, path: str) -> None:
         """See `actors.interfaces.Backstage.unwatch`."""
         self.endpoint.lines.request(Watch(path=path, watcher=self._launch.path, on=False))
+
+    def watch_letters(self) -> None:
+        """See `actors.interfaces.Backstage.watch_letters`."""
+        self.endpoint.lines.request(WatchLetters(watcher=self._launch.path, on=True))
+
+    def unwatch_letters(self) -> None:
+        """See `actors.interfaces.Backstage.unwatch_letters`."""
+        self.endpoint.lines.request(WatchLetters(watcher=self._launch.path, on=False))
 
     def tell_ready(self, *, is_ignored: bool) -> None:
         """Say that the actor is ready, or that it need not run (LF-3)."""
@@ -235,6 +243,7 @@ class _Life:
         )
         inbox.give_up_by(self._unread)
         self.host.inbox = inbox
+        inbox.hear(NOTICES, self.launch.notice_key)
         _inboxes.add(inbox)
         crash.arm(inbox, self.host, self.launch.incarnation)
         return inbox
@@ -248,11 +257,11 @@ class _Life:
             plain = None if certificate is None else msgspec.msgpack.decode(certificate)
             return actor.on_down(Down(path, reason, plain and DeathCertificate.from_dict(plain)))
 
-        part = part_of(actor, self.context, crash_on_raise=crash)
-        part.handlers[DOWN] = on_down
-        if inspect.iscoroutinefunction(actor.on_down):
-            part.asynchronous.add(DOWN)
-        return part
+        def on_letter(*fields: Any) -> Any:
+            return actor.on_letter(Letter(*fields))
+
+        notices = {ON_DOWN: on_down, ON_LETTER: on_letter}
+        return part_of(actor, self.context, crash_on_raise=crash, notices=notices)
 
     def _unread(self, raw: bytes, why: str) -> None:
         with contextlib.suppress(ActorError):  # the supervisor is going: nobody would read the letter

@@ -30,6 +30,7 @@ class Reporter:
         self._log = line_logger(level if isinstance(level, int) else logging.WARNING)
         self._dead_letters: dict[str, int] = {}
         self._lost_letters: dict[str, int] = {}
+        self._lost_notices: dict[str, int] = {}
 
     def report(self, report: Report) -> None:
         """What the decisions tell."""
@@ -69,6 +70,12 @@ class Reporter:
         count = self._lost_letters[path] = self._lost_letters.get(path, 0) + 1
         if count & (count - 1) == 0:
             self._log.warning("dead letters dropped: there are too many", actor=path, count=count)
+
+    def notice_lost(self, path: str) -> None:
+        """An actor that watches does not take what it is told."""
+        count = self._lost_notices[path] = self._lost_notices.get(path, 0) + 1
+        if count & (count - 1) == 0:
+            self._log.warning("notices lost: it does not take them", actor=path, count=count)
 
     def slow_consumer(self, path: str, waiting_bytes: int, mailbox_bytes: int, waiting_seconds: float) -> None:
         """An actor does not keep up (runtime.backlog)."""

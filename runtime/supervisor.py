@@ -20,12 +20,14 @@ from time import monotonic
 
 from actors.certificate import DeathCertificate
 from actors.errors import ActorError
+from actors.letter import Letter
 from runtime import directory
 from runtime.callers import Callers
 from runtime.changeover import Changeover
 from runtime.deaths import Deaths
 from runtime.desk import Desk
 from runtime.letters import Letters
+from runtime.notices import Notices
 from runtime.process import exit as process_exit
 from runtime.process.zygote import ActorMain
 from runtime.reporter import Reporter
@@ -36,7 +38,7 @@ from runtime.supervision.tree import Tree, find, new_tree
 from runtime.troupe import Troupe
 from runtime.vault import Vault
 from runtime.watches import Watches
-from runtime.wire.control import Change, Ending, Letter
+from runtime.wire.control import Change, Ending
 
 Answered = Callable[[action.Result], None]
 Reloaded = Callable[[list[Change] | ActorError], None]
@@ -66,7 +68,7 @@ class Supervisor:
             happened=self.happened,
             died=self._died,
         )
-        self.watches = Watches(self.troupe)
+        self.watches = Watches(self.troupe, Notices(self.troupe, self.reporter.notice_lost))
         self.desk = Desk(self, f"{root}/control")
         self._changeover = Changeover(self)
         self._reloads: set[asyncio.Task[None]] = set()
@@ -242,6 +244,7 @@ class Supervisor:
 
     def _dead_letter(self, letter: Letter) -> None:
         self.reporter.dead_letter(letter.actor)
+        self.watches.letter(letter)
 
 
 def _nobody(_result: action.Result) -> None:

@@ -476,6 +476,7 @@ class Troupe:
             seat=worker.seat,
             pollers=self._pollers,
             heartbeat=program.heartbeat or 0.0,
+            notice_key=worker.box.notice_key if worker.box is not None else 0,
             durable=program.durable,
         )
 

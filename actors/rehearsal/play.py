@@ -24,10 +24,12 @@ from actors.errors import (
     StartFailed,
 )
 from actors.layout import Layout
+from actors.letter import Letter as PublicLetter
+from actors.loop import NOTICES
 from actors.message import BoundMessage, MessageEntry
 from actors.rehearsal.clockwork import Killed
 from actors.rehearsal.letter import DeadLetter, Letter, Pending
-from actors.rehearsal.player import ON_DOWN, Exit, Player
+from actors.rehearsal.player import Exit, Player
 from actors.rehearsal.post import Post
 from actors.rehearsal.region import StageRegion
 from actors.rehearsal.watchers import Watchers
@@ -59,7 +61,7 @@ class Play:
         self._now_ns = _BORN_NS
         self._stack: list[Player] = []
         self._never_ready: list[Player] = []
-        self._watchers = Watchers(self._tell_down)
+        self._watchers = Watchers(self._notify)
         self._turns = 0
         self._post = Post(self)
         self._regions: dict[str, StageRegion[Any]] = {}
@@ -97,6 +99,11 @@ class Play:
     def unwatch(self, path: str, watcher: str) -> None:
         """Undo `watch`."""
         self._watchers.remove(path, watcher)
+
+    def watch_letters(self, watcher: str, *, on: bool) -> None:
+        """Tell a watcher of each dead letter, or no more."""
+        change = self._watchers.add_reader if on else self._watchers.remove_reader
+        change(watcher)
 
     @property
     def current(self) -> Player | None:
@@ -340,7 +347,7 @@ class Play:
             elif letter.reply is not None:
                 letter.reply.settle(ok=False, value=ActorDied(certificate, "started"))
             else:
-                self.dead_letters.append(DeadLetter(player.path, letter.name, letter.args, letter.kwargs))
+                self._bury(player, letter, f"its actor died of it (attempt {letter.attempt}): {certificate.reason}")
         player.inbox.in_hand.clear()
         for letter in reversed(again):
             (player.inbox.urgent if letter.is_urgent else player.inbox.queue).appendleft(letter)
@@ -353,15 +360,24 @@ class Play:
         for letter in (*player.inbox.urgent, *player.inbox.queue):
             if letter.reply is not None:
                 letter.reply.settle(ok=False, value=ActorStopped(player.path, "no", "stopped for good"))
-            elif letter.name != ON_DOWN:
-                self.dead_letters.append(DeadLetter(player.path, letter.name, letter.args, letter.kwargs))
+            else:
+                self._bury(player, letter, "its actor stopped for good")
         for sender in player.inbox.full:
             sender.settle(ok=False, value=ActorStopped(player.path, "no", "stopped for good"))
         for lane in (player.inbox.urgent, player.inbox.queue, player.inbox.full):
             lane.clear()
         self._watchers.stopped(player.path)
 
-    def _tell_down(self, watcher: str, down: Down) -> None:
+    def _bury(self, player: Player, letter: Letter, why: str) -> None:
+        """A tell that nobody will handle."""
+        if letter.name in NOTICES:  # nobody misses it
+            return
+        self.dead_letters.append(DeadLetter(player.path, letter.name, letter.args, letter.kwargs))
+        number, when = len(self.dead_letters), self._now_ns / 1e9
+        told = PublicLetter(number, player.path, when, why, 0, letter.name, attempt=letter.attempt)
+        self._watchers.letter(told)
+
+    def _notify(self, watcher: str, hook: str, what: Down | PublicLetter) -> None:
         player = self.players.get(watcher)
         if player is not None and not player.is_stopped:
-            player.inbox.urgent.append(Letter(ON_DOWN, (down,), {}, is_urgent=True))
+            player.inbox.urgent.append(Letter(hook, (what,), {}, is_urgent=True))

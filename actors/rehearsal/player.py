@@ -24,7 +24,7 @@ from actors.child import Child
 from actors.context import Context
 from actors.interfaces import Machine, using
 from actors.layout import Layout
-from actors.loop import call_hook, part_of, run
+from actors.loop import NOTICES, call_hook, part_of, run
 from actors.message import BoundMessage, MessageEntry, messages_of
 from actors.region import Region
 from actors.rehearsal.clockwork import Clockwork, outside_loop
@@ -32,8 +32,7 @@ from actors.rehearsal.inbox import ListInbox
 from actors.rehearsal.letter import copied
 
 State = Literal["starting", "running", "restarting", "stopping", "stopped"]
-ON_DOWN = "on_down"
-_HOOKS = ("on_start", "on_stop", ON_DOWN, "on_error")
+_HOOKS = ("on_start", "on_stop", "on_error", *NOTICES)
 _LOG_LINES = 50
 
 
@@ -46,6 +45,10 @@ class Prompter(Machine, Protocol):
 
     def unwatch(self, path: str, watcher: str) -> None:
         """Undo `watch`."""
+        ...
+
+    def watch_letters(self, watcher: str, *, on: bool) -> None:
+        """Tell the watcher of each dead letter, or no more."""
         ...
 
     def supervisor_of(self, path: str) -> Any:
@@ -144,6 +147,14 @@ class Player:
     def unwatch(self, path: str) -> None:
         """See `Backstage.unwatch`."""
         self.stage.unwatch(path, self.path)
+
+    def watch_letters(self) -> None:
+        """See `Backstage.watch_letters`."""
+        self.stage.watch_letters(self.path, on=True)
+
+    def unwatch_letters(self) -> None:
+        """See `Backstage.unwatch_letters`."""
+        self.stage.watch_letters(self.path, on=False)
 
     @property
     def actor(self) -> type[Actor]:
@@ -296,10 +307,8 @@ class Player:
             actor.__init__(*args, **kwargs)  # type: ignore[misc]  # the context had to be there before it
             await call_hook(actor.on_start)
             on_raise = self.spec.settings.on_raise or self.actor.__on_raise__
-            part = part_of(actor, context, crash_on_raise=on_raise == "crash")
-            part.handlers[ON_DOWN] = actor.on_down
-            if inspect.iscoroutinefunction(actor.on_down):
-                part.asynchronous.add(ON_DOWN)
+            notices = {name: getattr(actor, name) for name in NOTICES}
+            part = part_of(actor, context, crash_on_raise=on_raise == "crash", notices=notices)
             self.state = "running"
             reason = await run(part, self.inbox)
             self.state = "stopping"

@@ -2,16 +2,16 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime
 
 import click
-import msgspec
 from rich.table import Table
 from rich.text import Text
 
+from actors.letter import Letter
 from runtime.cli.show import console
 from runtime.cli.system import Doors, attached
-from runtime.wire.control import Letter
 
 
 @click.command()
@@ -36,7 +36,7 @@ def letters(  # one for each option
             return
         found = running.letters(name)
     if as_json:
-        click.echo(json.dumps([msgspec.structs.asdict(letter) for letter in found], ensure_ascii=False))
+        click.echo(json.dumps([asdict(letter) for letter in found], ensure_ascii=False))
     else:
         console().print(_table_of(found))
 

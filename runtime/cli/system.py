@@ -13,8 +13,9 @@ import click
 
 from actors.certificate import DeathCertificate
 from actors.child import Tree
+from actors.letter import Letter
 from runtime.cli.outcome import ABSENT
-from runtime.wire.control import Change, ChildStatus, Ending, Letter
+from runtime.wire.control import Change, ChildStatus, Ending
 
 
 class System(Protocol):

@@ -5,10 +5,12 @@ BX-2  After a death the journal tells what had been started: those askers are to
       stays for the next incarnation.
 BX-3  Closing: the life word first, then drain, answer, unlink. A sender that wrote in between sees the word after its
       write.
+BX-4  A notice carries the mailbox's key, so that no frame that somebody else writes is one.
 """
 
 import contextlib
 import os
+import random
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +19,7 @@ from runtime.mailbox import aside, fifo, page
 from runtime.mailbox.journal import is_started, mark_done, mark_ended, unfinished
 from runtime.mailbox.page import Page
 from runtime.memory import snapshots
-from runtime.wire.frame import FLAGS_AT, LARGE, LENGTH, NOTICE, OVERHEAD, Header, tell, unpack_length, walk
+from runtime.wire.frame import FLAGS_AT, KEY, KEY_AT, LARGE, LENGTH, NOTICE, OVERHEAD, Header, tell, unpack_length, walk
 
 _WAKE_UP = tell(0, b"")
 URGENT_BYTES = 4096
@@ -32,6 +34,7 @@ class Box:
     Attributes:
         directory: of the mailbox, below the runtime directory.
         page_fd: handed out to senders.
+        notice_key: what a notice says who it is from by; nobody has it but the supervisor and the actor.
     """
 
     def __init__(self, root: str, directory: str, nbytes: int) -> None:
@@ -53,6 +56,7 @@ class Box:
             undo.callback(os.close, self.page_fd)
             self.page = Page(self.page_fd)
             undo.pop_all()
+        self.notice_key = random.SystemRandom().getrandbits(63) | 1
         self._snapshots: list[int] = []
         self.words = self.page.words
         self.words[page.MAILBOX_BYTES] = self.mailbox_bytes
@@ -70,9 +74,10 @@ class Box:
                 os.write(self._urgent, _WAKE_UP)
 
     def deliver(self, raw: bytes) -> bool:
-        """Write a frame of the supervisor's own to the second lane; False when there is no room."""
+        """Write a frame of the supervisor's own to the second lane (BX-4); False when there is no room."""
         notice = bytearray(raw)
         notice[FLAGS_AT] |= NOTICE
+        KEY.pack_into(notice, KEY_AT, self.notice_key)
         try:
             os.write(self._urgent, notice)
         except BlockingIOError:

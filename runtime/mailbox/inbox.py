@@ -7,13 +7,15 @@ IN-3  Before every message one word of the page is looked at, ATTENTION: the sec
       supervisor wants something.
 IN-4  A plain small message takes the short way through `take_nowait`, with nothing done that could be done later; all
       others (pickled, large, redelivered, empty) the long way. Both store the same things in the same order.
+IN-5  A notice is the supervisor's: it comes by the second lane and carries the mailbox's key. Whatever else has the
+      name of one is refused, as every name is that is no message.
 """
 
 import contextlib
 import os
 import select
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from struct import error as StructError  # noqa: N812
 from time import monotonic_ns
 from typing import Any
@@ -21,7 +23,7 @@ from typing import Any
 from msgspec import DecodeError
 
 from actors.deadline import NOTHING, ambient
-from actors.errors import ActorError
+from actors.errors import ActorError, NoSuchMessage
 from actors.loop import Envelope
 from runtime.mailbox import aside, fifo
 from runtime.mailbox.journal import Journal, is_started, unfinished
@@ -57,6 +59,7 @@ from runtime.wire.frame import (
     INDEX_AT,
     LARGE,
     MAX_ATTEMPTS,
+    NOTICE,
     OVERHEAD,
     PAYLOAD_AT,
     RETRY_AT,
@@ -142,6 +145,8 @@ class Inbox(ABC):
         self._was_redelivered = False
         self._commit: Commit | None = None
         self._unread: Unread | None = None
+        self._notices: Collection[str] = ()
+        self._notice_key = 0
         self._main = Lane(fifo.open_read(f"{directory}/mailbox"), page.journal, 0, EPOCH)
         self._urgent = Lane(fifo.open_read(f"{directory}/urgent"), page.urgent_journal, URGENT_LANE, URGENT_EPOCH)
         self._side = Lane(-1, page.aside, ASIDE_LANE, INCARNATION)
@@ -182,6 +187,11 @@ class Inbox(ABC):
             os.close(fd)
         self._replies.close()
         return [header.body for header in headers if header.body and is_started(header)]
+
+    def hear(self, notices: Collection[str], key: int) -> None:
+        """Take messages of these names from the supervisor: from whoever knows the key, and nobody else (IN-5)."""
+        self._notices = notices
+        self._notice_key = key
 
     def timer_done(self) -> None:
         """A timer ran: its effect is committed like a message's."""
@@ -302,7 +312,7 @@ class Inbox(ABC):
         try:
             payload = self._lease(body) if flags & LARGE else view[at + PAYLOAD_AT : at + length - TRAILER]
             name, args, kwargs, chain = self._codec.decode_call(kind_of(flags), payload)
-            row = self._table.get(name, (0, 0))
+            row = self._table.get(name) or self._row_of(name, flags, token)
             ambient.set((deadline_ns, tuple(chain)) if flags & ASK else NOTHING)
         except (ActorError, TypeError) as error:  # Undecodable; its body is gone; a foreign writer's idea of a call
             if self._unread is not None:
@@ -313,6 +323,13 @@ class Inbox(ABC):
         if body and row[1]:
             self._leases[lane, at] = payload  # it may be run again: its slab is not given back before it is done
         return token, name, args, kwargs
+
+    def _row_of(self, name: str, flags: int, token: Token) -> tuple[int, int]:
+        """What is stored of a message that is in no table: a notice, or a name that the loop will refuse (IN-5)."""
+        is_notice = flags & NOTICE and token[3] == self._notice_key and token[0] is self._urgent
+        if is_notice != (name in self._notices):
+            raise NoSuchMessage(f"the actor has no message {name!r}")
+        return 0, 0
 
     def _expired(self, lane: Lane, at: int, body: int, end: int) -> None:
         """Its asker has given up: it is not executed. Its state comes last: killed before it, others free the body."""

@@ -35,6 +35,7 @@ class Launch(msgspec.Struct, frozen=True, tag="launch"):
         events: descriptor of the pipe to the supervisor.
         seat: of the process on the board.
         pollers: how many processes may poll at a time.
+        notice_key: what the supervisor's own frames carry.
         heartbeat: seconds between signs of life of its event loop, as `ChildOptions.heartbeat`; 0: none.
         durable: where its state is kept on disk; None: nowhere.
     """
@@ -53,6 +54,7 @@ class Launch(msgspec.Struct, frozen=True, tag="launch"):
     seat: int
     pollers: int
     heartbeat: float = 0.0
+    notice_key: int = 0
     durable: Durable | None = None
 
 

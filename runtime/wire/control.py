@@ -188,6 +188,13 @@ class Why(_Request, frozen=True, tag="why"):
     path: str
 
 
+class WatchLetters(_Request, frozen=True, tag="watch-letters"):
+    """Tell `watcher` (an actor's path) of every dead letter."""
+
+    watcher: str
+    on: bool
+
+
 class KeepLetter(_Request, frozen=True, tag="keep"):
     """An actor has a message that it cannot decode."""
 
@@ -281,6 +288,7 @@ Request = (
     | Wait
     | KillAll
     | Watch
+    | WatchLetters
     | Why
     | KeepLetter
     | ListLetters
@@ -361,28 +369,6 @@ class Change(msgspec.Struct, frozen=True):
     kind: ChangeKind
     detail: str = ""
     error: str = ""
-
-
-class Letter(msgspec.Struct, frozen=True):
-    """A dead letter: a message that nobody handled. What it carried is not shown.
-
-    Attributes:
-        id: to resend or drop it by.
-        actor: dotted path of the actor it was for.
-        when: Unix time of its end.
-        why: in a few words.
-        nbytes: of its frame and payload.
-        message: its name; "" when that is not known, since only its actor opens it.
-        asked: somebody waited for its answer, and has been told.
-    """
-
-    id: int
-    actor: str
-    when: float
-    why: str
-    nbytes: int
-    message: str = ""
-    asked: bool = False
 
 
 class Ending(msgspec.Struct, frozen=True):

@@ -47,6 +47,7 @@ HEADER = struct.Struct("<IBBBBQQQQ")
 START = struct.Struct("<IBB")  # length, state, flags: all that is needed of a plain tell
 ASKED = struct.Struct("<QQQ")  # ask id, reply address, deadline: what an ask has beside that
 LENGTH = struct.Struct("<I")
+KEY = struct.Struct("<Q")
 REPLY = struct.Struct("<IBxxxQ")
 
 STATE_AT = 4
@@ -54,6 +55,7 @@ FLAGS_AT = 5
 RETRY_AT = 6
 INDEX_AT = 7
 ASK_AT = 8
+KEY_AT = 16  # of a notice, in place of a reply address
 PAYLOAD_AT = HEADER.size
 TRAILER = LENGTH.size
 OVERHEAD = HEADER.size + TRAILER

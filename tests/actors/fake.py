@@ -48,6 +48,12 @@ class FakeMachine:
     def unwatch(self, path: str) -> None:
         self.watched.remove(path)
 
+    def watch_letters(self) -> None:
+        self.watched.append("letters")
+
+    def unwatch_letters(self) -> None:
+        self.watched.remove("letters")
+
 
 class FakeInbox:
     """A list of messages for THE loop; the tokens are the messages' numbers.

@@ -89,7 +89,7 @@ def part(kind: type[Player] = Player, *, crash: bool = False) -> Part:
     context = Context(machine, kind, "player", 1)
     actor.__dict__["_understudy_context"] = context
     actor.__init__()
-    return part_of(actor, context, crash_on_raise=crash)
+    return part_of(actor, context, crash_on_raise=crash, notices={})
 
 
 def play(*messages: Any, crash: bool = False, asked: bool = True) -> tuple[list[Any], dict[int, Any], str]:

@@ -21,6 +21,7 @@ from actors import (
     BlockingCall,
     DeadlineExceeded,
     Down,
+    Letter,
     Mailbox,
     MailboxFull,
     NoSuchMessage,
@@ -771,6 +772,67 @@ def test_a_watcher_is_told_of_every_death_and_of_the_stop(stage):
     stage.run()
 
     assert journal.read()[2:] == ["down counter SIGKILL True #1", "down counter stopped False #1"]
+
+
+class Undertaker(Actor):
+    def __init__(self) -> None:
+        self.letters: list[Letter] = []
+
+    def on_start(self) -> None:
+        self.context.watch_letters()
+
+    def on_letter(self, letter: Letter) -> None:
+        self.letters.append(letter)
+
+    @message
+    def seen(self) -> list[Letter]:
+        return self.letters
+
+    @message
+    def unwatch(self) -> None:
+        self.context.unwatch_letters()
+
+    @message
+    def dig(self) -> None:
+        """Nothing."""
+
+
+def test_who_watches_letters_is_told_of_each_but_its_own(stage):
+    undertaker = stage.start(child(Undertaker), name="undertaker")
+    witness = stage.start(child(Undertaker), name="witness")
+    counter = stage.start(child(Counter), name="counter")
+    stage.crash(counter, before="add")
+    stage.crash(undertaker, before="dig")
+
+    counter.add.tell(1)
+    stage.run()
+    assert [letter.actor for letter in undertaker.seen()] == ["counter"]
+    undertaker.dig.tell()
+    stage.run()
+
+    assert [(letter.actor, letter.message, letter.attempt) for letter in witness.seen()] == [
+        ("counter", "add", 1),
+        ("undertaker", "dig", 1),
+    ]
+    assert undertaker.seen() == []
+    assert witness.seen()[0].why == "its actor died of it (attempt 1): SIGKILL"
+    assert [letter.message for letter in stage.dead_letters] == ["add", "dig"]
+
+
+def test_a_watch_of_letters_ends_when_it_is_undone_or_its_incarnation_ends(stage):
+    undertaker = stage.start(child(Undertaker), name="undertaker")
+    counter = stage.start(child(Counter), name="counter")
+    stage.crash(undertaker)  # the next one watches anew
+    stage.crash(counter, before="add")
+    counter.add.tell(1)
+    stage.run()
+
+    assert len(undertaker.seen()) == 1
+    undertaker.unwatch()
+    stage.crash(counter, before="add")
+    counter.add.tell(1)
+    stage.run()
+    assert len(undertaker.seen()) == 1
 
 
 def test_watching_who_is_not_there_tells_at_once(stage):

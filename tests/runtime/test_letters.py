@@ -145,7 +145,7 @@ def test_what_is_sent_again_is_a_tell_that_was_never_begun() -> None:
     assert (header.state, header.index, header.retry) == (frame.QUEUED, 0, 2)
     assert (header.is_ask, header.ask_id, header.reply_to, header.deadline_ns) == (False, 0, 0, 0)
     assert header.flags & frame.PICKLED
-    assert as_tell(bytes(raw)).endswith(b"payload" + len(raw).to_bytes(4, "little"))
+    assert as_tell(bytes(raw)).endswith(b"payload" + (len(raw) | frame.END).to_bytes(4, "little"))
 
 
 def test_a_letter_that_is_not_there_is_not_found() -> None:

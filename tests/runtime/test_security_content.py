@@ -145,6 +145,12 @@ class Guarded(Actor):
     def on_stop(self, reason: str) -> None:
         self.opened.append("stopped")
 
+    def on_down(self, *_: object) -> None:
+        self.opened.append("down")
+
+    def on_letter(self, *_: object) -> None:
+        self.opened.append("letter")
+
     @message
     def report(self) -> list[str]:
         return self.opened
@@ -152,7 +158,10 @@ class Guarded(Actor):
 
 @pytest.mark.parametrize(
     "name",
-    ["open_the_safe", "on_stop", "on_start", "__init__", "__class__", "context", "opened", "report.__call__", ""],
+    [
+        *("open_the_safe", "on_stop", "on_start", "on_down", "on_letter", "__init__", "__class__", "context", "opened"),
+        *("report.__call__", ""),
+    ],
 )
 def test_a_frame_made_by_hand_reaches_no_method_that_is_no_message(supervisor: Supervisor, name: str) -> None:
     guarded = supervisor.start(child(Guarded), name="guarded")

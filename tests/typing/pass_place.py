@@ -4,7 +4,7 @@
 
 from typing import assert_type
 
-from actors import Actor, Backoff, Down, Mailbox, Timer, child, dynamic, message, tree
+from actors import Actor, Backoff, Down, Letter, Mailbox, Timer, child, dynamic, message, tree
 from actors.testing import Stage, StageSupervisor
 from runtime import Supervisor, connect
 from runtime.handle import Handle
@@ -22,6 +22,12 @@ class Clock(Actor):
 
     def on_down(self, down: Down) -> None:
         assert_type(down.name, str)
+        self.context.watch_letters()
+        self.context.unwatch_letters()
+
+    async def on_letter(self, letter: Letter) -> None:
+        assert_type((letter.id, letter.actor, letter.when, letter.why), tuple[int, str, float, str])
+        assert_type((letter.nbytes, letter.message, letter.asked, letter.attempt), tuple[int, str, bool, int])
 
     @message
     def tick(self, times: int = 1) -> int:
@@ -46,6 +52,7 @@ def use(supervisor: Supervisor) -> None:
     assert_type(supervisor.start(tree(children={"clock": clock, "more": tree()}), name="nested"), Handle)
     pool = dynamic(clock, max_children=3, backoff=Backoff(first=0.5))
     assert_type(supervisor.start(pool, name="pool"), Handle)
+    assert_type(supervisor.letters(), list[Letter])
     with connect("shop") as system:
         assert_type(system.ref("clock", Clock).tick(2), int)
 

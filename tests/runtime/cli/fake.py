@@ -14,11 +14,12 @@ from actors.errors import (
     NoSuchMessage,
     NoSuchSystem,
 )
+from actors.letter import Letter
 from actors.message import BoundMessage, MessageEntry
 from actors.ref import Ref
 from runtime.cli import main
 from runtime.cli.system import Doors, Reloaded
-from runtime.wire.control import Change, ChildStatus, Ending, Letter
+from runtime.wire.control import Change, ChildStatus, Ending
 
 CERTIFICATE = DeathCertificate("inventory", 2, 4711, "run", "signal", signal="SIGKILL", restarts=3)
 LETTERS = [

@@ -31,6 +31,7 @@ def test_letters_of_one_actor_as_json(understudy: FakeMachine, capsys: pytest.Ca
         "nbytes": 60,
         "message": "",
         "asked": False,
+        "attempt": 0,
     }
 
 
