@@ -10,6 +10,7 @@ HO-1  What ends the process is in the last words of the page before it ends: the
 import atexit
 import contextlib
 import faulthandler
+import functools
 import gc
 import os
 import signal
@@ -17,20 +18,18 @@ import socket
 import sys
 import traceback
 
-from actors.actor import Actor
 from actors.interfaces import attach
 from runtime.durable import keeper
 from runtime.endpoint import Endpoint
 from runtime.life import REPLY_FIFO_BYTES, Host, live
-from runtime.mailbox import page as pages
 from runtime.mailbox.page import Page
 from runtime.mailbox.patience import Board
 from runtime.process import prctl
 from runtime.process.order import Gather, Launch
+from runtime.rehearsal import Rehearsal
 from runtime.stderr import KeptStderr, SharedStderr
 from runtime.threadhost import ThreadHost
 from runtime.trace import formatted
-from runtime.wire.codec import Codec
 from runtime.wire.line import Lines
 
 
@@ -86,24 +85,22 @@ def host_threads(gather: Gather, sock_fd: int, board_fd: int, stacks_fd: int) ->
     return 0
 
 
-def warm_up() -> None:
-    """Touch, in a spare, what every actor will: pages written now are not copied while somebody waits for the start."""
+def warm_up(directory: str, times: int) -> None:
+    """See `runtime.process.zygote.ActorMain`; a directory of the system's, for the rehearsals' own names."""
+    is_collecting = gc.isenabled()
     gc.disable()
-    fd = pages.create(4096)
     try:
-        rehearsal = Page(fd)
-        codec = Codec()
-        codec.decode_call(*codec.encode_call("rehearse", (1,), {}, ()))
-        codec.decode_value(*codec.encode_value([Actor], "rehearse"))
-        Endpoint("", "", Lines("", ""), Board(None, 0, 0), own="", fifo_bytes=REPLY_FIFO_BYTES).close()
-        last_words = _last_words_file(fd, rehearsal.last_words_at)
-        faulthandler.enable(file=last_words, all_threads=True)
-        faulthandler.disable()
-        os.close(last_words)
-        rehearsal.close()
+        for _ in range(times):
+            rehearsal().run(directory)
     finally:
-        os.close(fd)
-        gc.enable()
+        if is_collecting:
+            gc.enable()
+
+
+@functools.cache
+def rehearsal() -> Rehearsal:
+    """The one of this process and its forks."""
+    return Rehearsal()
 
 
 def _last_words_file(page_fd: int, at: int) -> int:

@@ -1,16 +1,17 @@
 """The zygote: imports the user's modules once, stays single-threaded, and forks actors off.
 
-    supervisor ══ socketpair ══ zygote ─ fork ─ middle ─ fork ─ actor
-                                                (exits at once: the actor is the supervisor's child)
+    supervisor ══ socketpair ══ zygote ─ fork ─ actor (the supervisor's child: runtime.process.fork)
 
-Two forks of a process with everything imported take some milliseconds, so that they are done ahead: a spare, forked and
-idle, waits for its order, and a launch is a wake-up. Spares are restocked when there is nothing else to do.
+A fork of a process with everything imported takes some milliseconds, so it is done ahead: a spare, forked and idle,
+waits for its order, and a launch is a wake-up. Spares are restocked when there is nothing else to do.
 
 ZY-1  It forks only while it has one thread. A module that starts threads when it is imported spoils it: it says so and
       ends; a new zygote takes its place, and that class is imported in the actor's own process from then on.
 ZY-2  What it unpickles comes from its supervisor's socketpair, which has no name.
 ZY-3  It dies with its supervisor; spares die with their zygote. Until its order a spare is in the zygote's process
       group, which is how the supervisor tells it from what an actor left behind.
+ZY-4  What it is to fork it settles first: rehearsed (runtime.rehearsal), and frozen, so that the collector writes to
+      nothing that is shared. Not before the first launch after an import, which somebody waits for; before the second.
 """
 
 import contextlib
@@ -28,6 +29,7 @@ from typing import Any, NoReturn, Protocol
 
 from actors.errors import Undecodable
 from runtime.process import prctl
+from runtime.process.fork import can_fork_sibling, fork_sibling, fork_twice, loaded_libraries
 from runtime.process.order import Gather, Launch, Report, Setup, Spares, decode, encode
 from runtime.wire.codec import Codec
 
@@ -35,7 +37,8 @@ _THREAD_POOLS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")  
 _ORDER_BYTES = 1 << 16
 _ORDER_FDS = 4
 _IS_WARM = b"w"  # said by a spare once it could take an order without delay
-_RESTOCK_AFTER_MS = 10  # idle: an actor that is just being started has better use for the CPU
+_IDLE_AFTER_MS = 10  # an actor that is just being started has better use for the CPU
+_REHEARSALS = 12  # CPython 3.11 notes something at each of the first eight runs of a code object, and then specializes
 
 
 class ActorMain(Protocol):
@@ -53,8 +56,8 @@ class ActorMain(Protocol):
         """Be the host of several actors, each in a thread, until the supervisor hangs up; returns the exit code."""
         ...
 
-    def warm_up(self) -> None:
-        """Do ahead, in a spare, what can be done before the order comes."""
+    def warm_up(self, directory: str, times: int, /) -> None:
+        """Do ahead what can be done before an order comes, so often; directory: the system's runtime directory."""
         ...
 
 
@@ -79,6 +82,10 @@ class Zygote:
         self._restore = [name for name in _THREAD_POOLS if name not in os.environ]
         self._spares: deque[Spare] = deque()
         self._wanted = 1
+        self._directory = ""  # known from the first launch on
+        self._is_rehearsed = self._is_settled = self._has_launched = False
+        self._libraries = loaded_libraries()  # ours: none of them has handlers that matter (FO-3)
+        self._forks_siblings = can_fork_sibling(set())
 
     def run(self) -> NoReturn:
         """Serve orders until the supervisor is gone."""
@@ -90,8 +97,8 @@ class Zygote:
         poll = select.poll()
         poll.register(self._sock, select.POLLIN)
         while True:
-            if self._classes and len(self._spares) < self._wanted and not poll.poll(_RESTOCK_AFTER_MS):
-                self._restock()
+            if self._has_leisure_work() and not poll.poll(_IDLE_AFTER_MS):
+                self._restock() if self._is_settled else self._settle()
                 continue
             raw, fds = received(self._sock)
             if not raw:
@@ -110,6 +117,7 @@ class Zygote:
                 while len(self._spares) > count:
                     self._spares.pop().sock.close()
             case Launch() as launch:
+                self._directory = launch.directory
                 if launch.warm and not self._import(launch, class_part(fds[1])):
                     return
                 if not (launch.warm and self._hand_over(launch, raw, fds)):
@@ -136,7 +144,21 @@ class Zygote:
             return True
         return False
 
+    def _has_leisure_work(self) -> bool:
+        return bool(self._classes) and (not self._is_settled or len(self._spares) < self._wanted)
+
+    def _settle(self) -> None:
+        """Make ready to be forked often (ZY-4)."""
+        if not self._is_rehearsed:
+            self._main.warm_up(self._directory, _REHEARSALS)
+        gc.collect()
+        gc.freeze()
+        self._is_rehearsed = self._is_settled = True
+
     def _launch(self, launch: Launch | Gather, fds: list[int]) -> None:
+        if self._has_launched and not self._is_settled:
+            self._settle()
+        self._has_launched = True
         try:
             actor = self._forked(lambda: self._play(launch, fds))
         except OSError as exc:
@@ -157,7 +179,7 @@ class Zygote:
 
         def understudy() -> int:
             ours.close()
-            self._main.warm_up()
+            self._main.warm_up(self._directory, 1)
             try:
                 theirs.send(_IS_WARM)
                 raw, fds = received(theirs)
@@ -179,35 +201,11 @@ class Zygote:
         theirs.close()
 
     def _forked(self, main: Callable[[], int]) -> int:
-        """Fork twice; returns the pid of the grandchild, which is the supervisor's and runs main()."""
-        read, write = os.pipe()
-        try:
-            middle = os.fork()
-            if middle == 0:
-                self._be_middle(write, main)
-            os.waitpid(middle, 0)
-            os.close(write)
-            write = -1
-            pid = int.from_bytes(os.read(read, 8), "little")
-            if pid == 0:
-                raise BlockingIOError("the second fork failed")
-            return pid
-        finally:
-            os.close(read)
-            if write >= 0:
-                os.close(write)
-
-    def _be_middle(self, write: int, main: Callable[[], int]) -> NoReturn:
-        middle = os.getpid()
-        try:
-            actor = os.fork()
-        except OSError:
-            os._exit(1)
-        if actor:
-            os.write(write, actor.to_bytes(8, "little"))
-            os._exit(0)
-        os.close(write)
-        self._be_actor(middle, main)
+        """Fork an actor, the supervisor's child, that runs main(); returns its pid."""
+        if not self._forks_siblings:
+            return fork_twice(lambda middle: self._be_actor(middle, main))
+        pid = fork_sibling()
+        return pid or self._be_actor(0, main)
 
     def _be_actor(self, middle: int, main: Callable[[], int]) -> NoReturn:
         code = 1
@@ -252,8 +250,8 @@ class Zygote:
             os._exit(0)
         if len(sys.modules) > len(before):
             self._dismiss_spares()  # they have not imported it
-            gc.collect()
-            gc.freeze()  # what is shared stays shared: the collector would write to it in every actor
+            self._is_settled = self._has_launched = False
+            self._forks_siblings = can_fork_sibling(loaded_libraries() - self._libraries)
         return True
 
     def _dismiss_spares(self) -> None:

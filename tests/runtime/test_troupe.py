@@ -54,7 +54,7 @@ class NoActor:
     def prepare(self, *_: object) -> None:
         raise AssertionError
 
-    def warm_up(self) -> None:
+    def warm_up(self, *_: object) -> None:
         raise AssertionError
 
 
