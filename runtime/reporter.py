@@ -97,6 +97,10 @@ class Reporter:
             "mailbox smaller than asked for: see fs.pipe-user-pages-soft", actor=path, granted=granted, wanted=wanted
         )
 
+    def few_descriptors(self, count: int) -> None:
+        """It may have so few that it will not hold many actors."""
+        self._log.warning("few descriptors: an actor takes about five of the supervisor's, see ulimit -Hn", limit=count)
+
     def threads_at_import(self, path: str, module: str) -> None:
         """A class is imported in the actor's own process from now on."""
         self._log.warning("module starts threads when imported: its actors start slower", actor=path, module=module)

@@ -7,10 +7,8 @@ It never imports user code, opens a payload or waits for anybody: a hanging acto
 """
 
 import asyncio
-import contextlib
 import itertools
 import os
-import resource
 import select
 import signal
 from collections import deque
@@ -28,6 +26,7 @@ from runtime.deaths import Deaths
 from runtime.desk import Desk
 from runtime.letters import Letters
 from runtime.notices import Notices
+from runtime.process import bounds
 from runtime.process import exit as process_exit
 from runtime.process.zygote import ActorMain
 from runtime.reporter import Reporter
@@ -253,9 +252,7 @@ def _nobody(_result: action.Result) -> None:
 
 def main(root: str, system: str, actor_main: ActorMain, warden: int, ready: Callable[[], None]) -> Ending:
     """Be the supervisor until the tree has ended."""
-    with contextlib.suppress(ValueError, OSError):  # a lower hard limit is what there is
-        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    # whoever is aborted for its stacks leaves no core behind; an actor may raise its own limit again
-    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
-    return asyncio.run(Supervisor(root, system, actor_main).run(warden, ready))
+    supervisor = Supervisor(root, system, actor_main)
+    if bounds.descriptors() < bounds.FEW_DESCRIPTORS:
+        supervisor.reporter.few_descriptors(bounds.descriptors())
+    return asyncio.run(supervisor.run(warden, ready))

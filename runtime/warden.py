@@ -22,8 +22,8 @@ import msgspec
 
 from actors.errors import ActorError, AlreadyRunning
 from runtime import directory, host, supervisor
+from runtime.process import bounds, prctl
 from runtime.process import exit as process_exit
-from runtime.process import prctl
 from runtime.process.boot import Boot
 
 OWNER_GONE_SECONDS = 0.6  # the promise is: nothing is left a second after the owner's death
@@ -47,6 +47,7 @@ def main() -> None:
         _report(options.report, Boot(error=type(exc).__name__ if isinstance(exc, ActorError) else "", args=args))
         return
     root = directory.root_of(options.system)
+    bounds.set_bounds()
     prctl.become_subreaper()
     warden = os.getpid()
     pid = os.fork()

@@ -6,8 +6,10 @@ import signal
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+_PR_SET_NO_NEW_PRIVS = 38
 
 _libc = ctypes.CDLL(None, use_errno=True)
+_libc.prctl.argtypes = [ctypes.c_int, *[ctypes.c_ulong] * 4]  # the kernel refuses what is not 0 in all 64 bits
 
 
 def die_with_parent() -> None:
@@ -20,6 +22,11 @@ def become_subreaper(*, wanted: bool = True) -> None:
     _prctl(_PR_SET_CHILD_SUBREAPER, int(wanted))
 
 
+def give_up_new_privileges() -> None:
+    """No program that this process or a descendant starts gains privileges, for ever."""
+    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+
+
 def set_name(name: str) -> None:
     """Show a name in ps and /proc/<pid>/comm; the kernel keeps 15 bytes."""
     fd = os.open("/proc/self/comm", os.O_WRONLY | os.O_CLOEXEC)  # what PR_SET_NAME does, without a call through ctypes
@@ -29,7 +36,7 @@ def set_name(name: str) -> None:
         os.close(fd)
 
 
-def _prctl(option: int, argument: object) -> None:
+def _prctl(option: int, argument: int) -> None:
     if _libc.prctl(option, argument, 0, 0, 0) != 0:
         errno = ctypes.get_errno()
         raise OSError(errno, f"prctl({option}): {os.strerror(errno)}")

@@ -60,7 +60,7 @@ def _pid_named(directory: Path, comm: str) -> int:
 def _is_gone(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # the latter: between its open and its read
         return True
 
 

@@ -26,6 +26,7 @@ from tests.runtime.cast import Counter
 
 pytestmark = pytest.mark.process
 
+ROOT = Path(__file__).parents[2]
 NOBODY = 65534
 LISTENING = 0x10000  # SO_ACCEPTCON in /proc/net/unix
 _PTRACE_ATTACH = 16
@@ -313,3 +314,49 @@ def test_a_lock_that_is_a_link_is_refused_and_its_target_untouched(runtime_direc
         pass
 
     assert victim.read_text() == "kept"
+
+
+# ---- 10: bounds
+
+
+def _bounds_of(pid: int) -> tuple[str, str, str, bool]:
+    """No new privileges, umask, core files, and whether its descriptors go up to the hard limit."""
+    status = dict(
+        line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":\t" in line
+    )
+    rows = Path(f"/proc/{pid}/limits").read_text().splitlines()
+    [core] = [row[26:].split() for row in rows if row.startswith("Max core file size")]
+    [files] = [row[26:].split() for row in rows if row.startswith("Max open files")]
+    return status["NoNewPrivs"].strip(), status["Umask"].strip(), core[0], files[0] == files[1]
+
+
+def test_every_process_of_a_system_is_bound(supervisor: Supervisor, nothing_left: Path) -> None:
+    counter = supervisor.start(child(Counter), name="counter")
+
+    pids = processes_of(nothing_left)
+
+    assert {supervisor.pid, counter.pid()} < set(pids)
+    assert len(pids) >= 4  # the warden and the zygote too
+    assert {_bounds_of(pid) for pid in pids} == {("1", "0077", "0", True)}
+
+
+def test_new_privileges_are_left_to_a_system_that_asks_for_them(
+    nothing_left: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UNDERSTUDY_NEW_PRIVILEGES", "1")
+    with Supervisor("free") as supervisor:
+        supervisor.start(child(Counter), name="counter")
+
+        assert {_bounds_of(pid) for pid in processes_of(nothing_left)} == {("0", "0077", "0", True)}
+
+
+def test_a_system_with_few_descriptors_says_so(nothing_left: Path) -> None:
+    limited = 'ulimit -n 500 && exec "$@"'
+    code = 'from runtime import Supervisor\nwith Supervisor("few"): pass'
+    done = subprocess.run(
+        ["sh", "-c", limited, "sh", sys.executable, "-c", code], capture_output=True, text=True, timeout=30, cwd=ROOT
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "few descriptors" in done.stderr
+    assert '"limit": 500' in done.stderr
