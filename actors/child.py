@@ -189,6 +189,8 @@ class Tree:
         max_children: of a dynamic supervisor; None: no limit.
         restart, shutdown, significant: how this supervisor is supervised itself, when nested.
         regions: name → shared memory; made before any child is started. Of the root supervisor only.
+        memory: bytes of shared memory that the whole system may have; None: half of the machine's, or of what the
+            cgroup allows. Of the root supervisor only; a reload does not change it.
     """
 
     children: Mapping[str, "Child[Any] | Tree"] = field(default_factory=dict)
@@ -203,6 +205,7 @@ class Tree:
     shutdown: Shutdown = "infinity"
     significant: bool = False
     regions: Mapping[str, RegionSpec] = field(default_factory=dict)
+    memory: int | None = None
 
 
 def child(actor: Callable[P, A], *args: P.args, **kwargs: P.kwargs) -> Child[A]:

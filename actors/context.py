@@ -72,6 +72,25 @@ class Context:
         """
         return self._backstage.region(name, layout)
 
+    def empty(self, shape: int | tuple[int, ...], dtype: Any = "u1") -> Any:
+        """An array to fill in place and then to send: as an argument, inside one, or as an answer, without any copy.
+
+        A numpy array of the memory that the receiver will see; a memoryview without numpy. What is in it at first is
+        arbitrary. Once it, or any part of it, was sent, it is the message's and must not be written any more; a numpy
+        array becomes read-only. Sent again it is copied, as any other. Dropped unsent, its memory is used again.
+        Under 4096 bytes it is an ordinary array, which goes into the message itself.
+
+        Waits for memory until the ambient deadline, 5 s without one, and in an event loop not at all.
+
+        Args:
+            shape: one size, or one for each dimension; C order.
+            dtype: whatever numpy takes for one, but for Python objects; without numpy a code of a layout.
+        Raises:
+            OutOfMemory: with what was asked for and what is left.
+            ValueError: a size below 0, or Python objects as items.
+        """
+        return self._backstage.empty(shape, dtype)
+
     def after(self, seconds: float, message: Callable[..., Any], *args: Any) -> Timer:
         """Have `message(*args)` run on this actor in so many seconds, between two messages."""
         return self._set(seconds, 0.0, message, args)

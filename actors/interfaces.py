@@ -59,6 +59,10 @@ class Backstage(Machine, Protocol):
         """A handle of the supervisor this actor lives under."""
         ...
 
+    def empty(self, shape: int | tuple[int, ...], dtype: Any) -> Any:
+        """An array to fill in place and send; see `actors.context.Context.empty`."""
+        ...
+
     def watch(self, path: str) -> None:
         """Have `on_down` called when the actor at path dies or stops; at once when there is none."""
         ...

@@ -9,6 +9,7 @@ LO-3  Timers run between messages; an ordered stop is seen between messages.
 LO-4  Messages marked concurrent run as tasks of their own; the loop goes on, and waits for them before it ends.
 LO-5  They begin in their turn: each has run to its first suspension before a later message is handled.
 LO-6  A timer inherits nothing from the message before it: neither its deadline nor who waits for it.
+LO-7  Who waits keeps nothing of the message before: neither what it was given nor what it answered with.
 """
 
 import asyncio
@@ -28,6 +29,9 @@ NOTICES = (ON_DOWN, ON_LETTER)  # hooks that are called between messages, as mes
 
 Envelope = tuple[Any, str, Sequence[Any], Mapping[str, Any]]
 """A message in hand: the inbox's own token for it, its name, its arguments. A plain tuple: every message makes one."""
+
+_NO_ARGS: Sequence[Any] = ()
+_NO_KWARGS: Mapping[str, Any] = {}
 
 
 class Inbox(Protocol):
@@ -130,6 +134,7 @@ async def _run(part: Part, inbox: Inbox) -> str:  # noqa: PLR0912  # THE loop, i
             reason = inbox.stop_wanted() or context.stop_reason
             if reason is not None:
                 break
+            args, kwargs, value = _NO_ARGS, _NO_KWARGS, None  # LO-7
             if not pending_timers:
                 await inbox.wait(None)
             elif not await _run_due_timers(part, inbox):

@@ -31,6 +31,7 @@ class MessageOptions:
         urgent: it comes through the second lane, ahead of all ordinary messages.
         watchdog: seconds it may be in hand before its actor is stopped; None: the actor's own limit.
         snapshot: False: the actor's state is not committed after it.
+        copy: its large arguments arrive as private, writable copies, and not as read-only views of shared memory.
     """
 
     retry: int = 0
@@ -38,6 +39,7 @@ class MessageOptions:
     urgent: bool = False
     watchdog: float | None = None
     snapshot: bool = True
+    copy: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,7 @@ def message(
     urgent: bool = False,
     watchdog: float | None = None,
     snapshot: bool = True,
+    copy: bool = False,
 ) -> _Decorator: ...
 def message(fn: Any = None, /, **options: Any) -> Any:
     """Mark a method of an actor as a message: the only methods a reference can reach.
@@ -175,6 +178,8 @@ def _checked(options: dict[str, Any]) -> MessageOptions:
         raise BadActor(f"@message: expected options {', '.join(MessageOptions.__slots__)}, got {unknown}") from None
     if not isinstance(chosen.retry, int) or isinstance(chosen.retry, bool) or not 0 <= chosen.retry <= 100:
         raise BadActor(f"@message(retry=…): expected 0 to 100, got {chosen.retry!r}")
+    if not isinstance(chosen.copy, bool):
+        raise BadActor(f"@message(copy=…): expected True or False, got {chosen.copy!r}")
     if chosen.watchdog is not None and not chosen.watchdog > 0:
         raise BadActor(f"@message(watchdog=…): expected seconds above 0 or None, got {chosen.watchdog!r}")
     return chosen

@@ -19,6 +19,7 @@ from typing import Any, Self, TypeVar, Unpack, overload
 
 from actors.certificate import DeathCertificate
 from actors.child import Child, Options, Tree, checked_name
+from actors.form import form_of
 from actors.interfaces import attach, detach
 from actors.layout import Layout
 from actors.ref import Ref, is_ref, name_of
@@ -91,6 +92,10 @@ class StageSupervisor:
         """The shared region of that name; with a layout it is made if there is none. `writers` makes no difference."""
         del writers
         return self._play.region(name, layout)
+
+    def empty(self, shape: int | tuple[int, ...], dtype: Any = "u1") -> Any:
+        """An ordinary array: a Stage has no memory to share. See `actors.context.Context.empty`."""
+        return form_of(shape, dtype).private()
 
     def __getitem__(self, path: str) -> Any:
         """An untyped reference to the actor at path."""

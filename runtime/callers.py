@@ -102,9 +102,12 @@ class Callers:
     def send(self, number: int, raw: bytes) -> None:
         """Write a reply frame (CA-2); nothing happens when the caller is gone."""
         fd = self._fds.get(number)
-        if fd is None:  # the caller is gone: nobody to tell
-            for body in bodies_of(raw):
+        for body in bodies_of(raw):
+            if fd is None:
                 self._vault.end_payload(body)
+            else:
+                self._vault.written(body)
+        if fd is None:  # the caller is gone: nobody to tell
             return
         kept = self._kept.get(number)
         if kept is not None:
@@ -116,6 +119,15 @@ class Callers:
         except BlockingIOError:
             self._kept[number] = deque([raw])
             asyncio.get_running_loop().add_writer(fd, self._on_writable, number)
+
+    def names(self, number: int, body: int) -> bool:
+        """Whether an answer that waits for that caller names that large payload.
+
+        Raises:
+            OSError: not all of it could be looked at.
+        """
+        fd, raw = self._fds.get(number), body.to_bytes(8, "little")
+        return fd is not None and (any(raw in kept for kept in self._kept.get(number, ())) or raw in fifo.peek(fd))
 
     def _on_writable(self, number: int) -> None:
         kept, fd = self._kept[number], self._fds[number]

@@ -35,6 +35,7 @@ from runtime.mailbox.letterbox import Letterbox
 from runtime.mailbox.patience import Patience
 from runtime.wire.codec import Codec
 from runtime.wire.frame import DEATH, ERROR, LARGE, REPLY, STOPPED, kind_of, unpack_reply
+from runtime.wire.parts import Payload
 
 READ_BYTES = 1 << 16
 _LEFT_BEHIND_NS = 50_000_000  # a loop ends its own asks at their deadlines; one that has ended cannot
@@ -144,7 +145,7 @@ class Channel:
 
     loop: asyncio.AbstractEventLoop | None = None
 
-    def __init__(self, fd: int, address: int, codec: Codec, lease: Callable[[int], memoryview]) -> None:
+    def __init__(self, fd: int, address: int, codec: Codec, lease: Callable[[int], Payload]) -> None:
         self.fd = fd
         self.address = address
         self.late = 0
@@ -207,7 +208,7 @@ class Channel:
                 return False, _died(payload)
             if flags & STOPPED:
                 return False, ActorStopped(actor, "no", payload.decode())
-            body = self._lease(int.from_bytes(payload, "little")) if flags & LARGE else payload
+            body: Payload = self._lease(int.from_bytes(payload, "little")) if flags & LARGE else payload
             if flags & ERROR:
                 return False, self._codec.decode_error(body)
             return True, self._codec.decode_value(kind_of(flags), body)
@@ -253,7 +254,7 @@ class ThreadChannel(Channel):
     """The channel of one thread; any thread may wait on it."""
 
     def __init__(
-        self, fd: int, address: int, codec: Codec, lease: Callable[[int], memoryview], patience: Patience
+        self, fd: int, address: int, codec: Codec, lease: Callable[[int], Payload], patience: Patience
     ) -> None:
         super().__init__(fd, address, codec, lease)
         self.patience = patience
@@ -347,7 +348,7 @@ class LoopChannel(Channel):
     """The channel of one event loop, read by its selector."""
 
     def __init__(
-        self, fd: int, address: int, codec: Codec, lease: Callable[[int], memoryview], loop: asyncio.AbstractEventLoop
+        self, fd: int, address: int, codec: Codec, lease: Callable[[int], Payload], loop: asyncio.AbstractEventLoop
     ) -> None:
         super().__init__(fd, address, codec, lease)
         self.loop = loop

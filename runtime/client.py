@@ -123,6 +123,7 @@ class Supervisor(Client):
         tree: Tree | None = None,
         path: Sequence[str] | None = None,
         regions: Mapping[str, RegionSpec] | None = None,
+        memory: int | None = None,
     ) -> None:
         """Describe the system; `open()` or `with` starts it.
 
@@ -133,7 +134,13 @@ class Supervisor(Client):
             tree: the root supervisor as a whole, instead of the arguments above.
             path: sys.path of the actors; None: this program's.
             regions: made before the first child is started.
+            memory: bytes of shared memory that the whole system may have: large payloads, regions, snapshots. None:
+                half of the machine's, or of what the cgroup allows where that is less.
+        Raises:
+            ValueError: a memory below 0.
         """
+        if memory is not None and memory < 0:
+            raise ValueError(f"Supervisor(memory=…): expected bytes, 0 or more, got {memory!r}")
         super().__init__(name or _default_name())
         self._tree = tree or Tree(
             children=dict(children or {}),
@@ -145,6 +152,8 @@ class Supervisor(Client):
         )
         if regions:
             self._tree = replace(self._tree, regions={**self._tree.regions, **regions})
+        if memory is not None:
+            self._tree = replace(self._tree, memory=memory)
         self._sys_path = list(path) if path is not None else None
         self._warden: subprocess.Popen[bytes] | None = None
         self.pid = 0
@@ -203,6 +212,7 @@ class Supervisor(Client):
                     self.name,
                     str(os.getpid()),
                     str(write),
+                    *([] if self._tree.memory is None else ["--memory", str(self._tree.memory)]),
                 ],
                 stdin=subprocess.DEVNULL,
                 pass_fds=[write],

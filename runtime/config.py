@@ -73,7 +73,7 @@ def load(path: Path) -> Config:
         raise ConfigError(lines_of(problems, str(path), positions_of(text)))
     regions = {name: RegionSpec(layouts[name], region.writers) for name, region in model.regions.items()}
     named = _Named(classes, layouts, path.resolve().parent)
-    tree = replace(_supervisor(model, named, ()), regions=regions)
+    tree = replace(_supervisor(model, named, ()), regions=regions, memory=model.memory)
     return Config(model.name or path.stem, tree, directories, path)
 
 

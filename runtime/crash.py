@@ -12,6 +12,8 @@ point is reached for the n-th time (default: the first) in that incarnation (def
     before-answer   its handler has returned
     after-answer    its answer is written, the frame is not done yet
     stopping        an ordered stop has been seen
+    slab-sent       the slab of a large message or answer is marked as sent, its frame is not written
+    slab-written    its frame is written, the slab does not say so yet
     instruction     the n-th byte code of inbox, journal, aside and replies while the journal holds something
 
 CR-1  Without the variable nothing is wrapped: it costs one look at the environment at each start.
@@ -45,6 +47,8 @@ POINTS = frozenset(
         "before-answer",
         "after-answer",
         "stopping",
+        "slab-sent",
+        "slab-written",
         "instruction",
     }
 )
@@ -53,12 +57,12 @@ _TRACED_MODULES = (inbox_module, asyncinbox_module, aside_module, journal_module
 _TRACED = frozenset(module.__file__ for module in _TRACED_MODULES)
 
 
-def arm(inbox: Inbox, host: object, incarnation: int) -> None:
+def arm(inbox: Inbox, host: Any, incarnation: int) -> None:
     """Set up the crash that the environment asks for, if it does (CR-1).
 
     Args:
         inbox: of the actor, just made.
-        host: whose `tell_ready` says that it is ready.
+        host: whose `tell_ready` says that it is ready, and whose endpoint has its slabs.
         incarnation: of the actor.
     Raises:
         ValueError: the variable names no crash point.
@@ -107,11 +111,14 @@ class _Answering:
         return _after("after-answer", found, self._fuse, always=True) if name == "send" else found
 
 
-def _wrap(inbox: Inbox, host: object, fuse: _Fuse) -> None:
+def _wrap(inbox: Inbox, host: Any, fuse: _Fuse) -> None:
     """All points in one place: methods of these two objects, and the two ways a payload is decoded."""
     fuse.reached("init")
     own = vars(inbox)
-    own["_replies"] = _Answering(own["_replies"], fuse)
+    arena, replies = host.endpoint.arena, own["_replies"]
+    vars(arena)["sending"] = _after("slab-sent", arena.sending, fuse, always=True)
+    vars(arena)["written"] = replies._written = _before("slab-written", arena.written, fuse)  # noqa: SLF001
+    own["_replies"] = _Answering(replies, fuse)
     own["done"] = _before("before-answer", inbox.done, fuse)
     own["_refill"] = _after("after-read", inbox.__getattribute__("_refill"), fuse)
     own["stop_wanted"] = _after("stopping", inbox.stop_wanted, fuse)

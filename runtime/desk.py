@@ -15,7 +15,7 @@ import itertools
 import os
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from time import monotonic_ns
 from typing import Any, Protocol
@@ -24,9 +24,13 @@ import msgspec
 
 from actors.child import checked_name
 from actors.errors import ActorError, ActorStopped, AlreadyStarted, BadSpec, NotFound, StartCycle
+from runtime.account import memory_status
 from runtime.callers import Callers
 from runtime.deaths import Deaths
+from runtime.estate import Estate
 from runtime.letters import Letters
+from runtime.memory import snapshots
+from runtime.memory.allowance import Allowance
 from runtime.overview import overview
 from runtime.plan import unpacked, unpacked_tree
 from runtime.supervision import action
@@ -42,6 +46,7 @@ from runtime.wire.line import failed_of
 _MOST_CONNECTIONS = 8192
 _HELLO_SECONDS = 5.0
 _PAUSE_SECONDS = 0.1  # until a connection that cannot be taken is tried again
+_TAKEN_SECONDS = 2.0  # an answer that was read is opened within it
 _numbers = itertools.count(1)
 Answered = Callable[[action.Result], None]
 Reloaded = Callable[[list[control.Change] | ActorError], None]
@@ -55,6 +60,8 @@ class System(Protocol):
     troupe: Troupe
     callers: Callers
     vault: Vault
+    estate: Estate
+    allowance: Allowance
     deaths: Deaths
     letters: Letters
     watches: Watches
@@ -97,6 +104,7 @@ class Connection:
         self.is_last = is_last
         self.channel = channel
         self.number = next(_numbers)
+        self.pid = 0
         self.replies: list[int] = []
         self.seat = 0
         self.is_known = False
@@ -144,6 +152,7 @@ class Desk:
         self._path = path
         self._connections: dict[int, Connection] = {}
         self._waiting: list[Connection] = []
+        self._making: set[asyncio.Task[None]] = set()
 
     def open(self) -> None:
         """Bind and listen (DE-1)."""
@@ -187,13 +196,27 @@ class Desk:
         for number in connection.replies:
             self._system.callers.close(number)
         self._system.troupe.leave_seat(connection.seat)
-        self._system.vault.owner_gone(connection.number)
+        for body in self._system.vault.owner_gone(connection.number):
+            self._loop.call_later(_TAKEN_SECONDS, self._system.vault.end_untaken, body)
         connection.channel.close()
         self._restock()
 
     def wait(self, connection: Connection) -> None:
         """It is to be told how the system ends."""
         self._waiting.append(connection)
+
+    def in_steps(self, connection: Connection, making: Coroutine[Any, Any, None]) -> None:
+        """Answer a request by what is made in steps, while others are served; its errors are refusals."""
+
+        async def make() -> None:
+            try:
+                await making
+            except ActorError as exc:
+                connection.refuse(exc)
+
+        task = self._loop.create_task(make())
+        self._making.add(task)  # a loop holds its tasks by weak references only
+        task.add_done_callback(self._making.discard)
 
     def tell_ending(self, ending: control.Ending) -> None:
         """Answer those who wait for the end."""
@@ -301,8 +324,9 @@ def _lacking(what: str, error: OSError) -> ActorError:
     return ActorError(f"{what}: the supervisor: {os.strerror(error.errno or 0)}")
 
 
-def _hello(system: System, connection: Connection, _request: control.Hello, _fds: list[int]) -> None:
+def _hello(system: System, connection: Connection, request: control.Hello, _fds: list[int]) -> None:
     connection.is_known = True
+    connection.pid = request.pid
     connection.seat = connection.seat or system.troupe.take_seat()
     welcome = control.Welcome(system.system, connection.seat)
     connection.answer(msgspec.to_builtins(welcome), [system.troupe.board_fd])
@@ -386,7 +410,9 @@ def _delete(system: System, connection: Connection, request: control.Delete, _fd
 def _status(system: System, connection: Connection, request: control.Status, _fds: list[int]) -> None:
     if request.path and system.tree.nodes.get(request.path) is None:
         raise NotFound(request.path, "there is no such supervisor")
-    connection.answer(msgspec.to_builtins(overview(system.tree, system.troupe, request.path, deep=request.deep)))
+    connection.answer(
+        msgspec.to_builtins(overview(system.tree, system.troupe, system.vault, request.path, deep=request.deep))
+    )
 
 
 def _count(system: System, connection: Connection, request: control.Count, _fds: list[int]) -> None:
@@ -460,8 +486,14 @@ def _kill_all(system: System, _connection: Connection, _request: control.KillAll
 
 
 def _make_slab(system: System, connection: Connection, request: control.MakeSlab, _fds: list[int]) -> None:
-    number, fd = system.vault.make_slab(request.nbytes, connection.number)
-    connection.answer(number, [fd])
+    async def make() -> None:
+        number, fd = await system.vault.make_slab(request.nbytes, connection.number, connection.pid)
+        if connection.is_closed:
+            system.vault.owner_gone(connection.number)
+        else:
+            connection.answer(number, [fd])
+
+    connection.desk.in_steps(connection, make())
 
 
 def _open_slab(system: System, connection: Connection, request: control.OpenSlab, _fds: list[int]) -> None:
@@ -478,25 +510,39 @@ def _grow_snapshots(system: System, connection: Connection, request: control.Gro
     worker = system.troupe.get(request.path)
     if worker is None or worker.box is None:
         raise NotFound(request.path, "its mailbox is closed")
-    connection.answer(None, [worker.box.grow_snapshots(request.nbytes)])
+    nbytes, what = snapshots.nbytes_of(request.nbytes), f"snapshots of {request.path}"
+    system.allowance.check(nbytes, what)
+    try:
+        fd = worker.box.grow_snapshots(request.nbytes)
+    except OSError as exc:
+        raise system.allowance.refusal(nbytes, what, exc) from exc
+    connection.answer(None, [fd])
 
 
 def _make_region(system: System, connection: Connection, request: control.MakeRegion, _fds: list[int]) -> None:
-    connection.answer(None, [system.vault.make_region(request.name, request.layout, request.writers)])
+    async def make() -> None:
+        connection.answer(None, [await system.estate.make_region(request.name, request.layout, request.writers)])
+
+    connection.desk.in_steps(connection, make())
 
 
 def _open_region(system: System, connection: Connection, request: control.OpenRegion, _fds: list[int]) -> None:
-    connection.answer(None, [system.vault.region(request.name)])
+    connection.answer(None, [system.estate.region(request.name)])
+
+
+def _memory(system: System, connection: Connection, _request: control.Memory, _fds: list[int]) -> None:
+    status = memory_status(system.allowance, system.vault, system.estate, system.troupe)
+    connection.answer(msgspec.to_builtins(status))
 
 
 def _define(system: System, connection: Connection, request: control.Define, fds: list[int]) -> None:
     if len(fds) != 1:
         raise control.Protocol("define: expected one descriptor")
-    connection.answer(system.vault.define(request.key, fds[0]))
+    connection.answer(system.estate.define(request.key, fds[0]))
 
 
 def _definition(system: System, connection: Connection, request: control.Definition, _fds: list[int]) -> None:
-    fd = system.vault.definition(request.number)
+    fd = system.estate.definition(request.number)
     if fd is None:
         raise NotFound(f"definition {request.number}", "there is none")
     connection.answer(None, [fd])
@@ -535,6 +581,7 @@ _HANDLERS: dict[type, Callable[[System, Connection, Any, list[int]], None]] = {
     control.MakeRegion: _make_region,
     control.OpenRegion: _open_region,
     control.GrowSnapshots: _grow_snapshots,
+    control.Memory: _memory,
     control.Define: _define,
     control.Definition: _definition,
 }

@@ -20,6 +20,7 @@ from typing import Any
 
 from actors.deadline import ambient
 from actors.errors import AskCycle, NoSuchMessage, NoSuchSystem, SystemGone
+from actors.form import form_of
 from actors.layout import Layout
 from actors.message import BoundMessage, MessageEntry
 from runtime.channel import Channel, LoopChannel, Pending, ThreadChannel, current_loop, refuse_in_loop
@@ -34,10 +35,11 @@ from runtime.route import Route, Routes
 from runtime.store import Store
 from runtime.wire import frame
 from runtime.wire.codec import Codec
+from runtime.wire.codec_pickler import OUT_OF_BAND_BYTES
 from runtime.wire.control import OpenReplies
 from runtime.wire.frame import FLAGS_AT, LARGE, MAX_PAYLOAD
 from runtime.wire.line import Lines
-from runtime.wire.parts import Payload, pieces_of
+from runtime.wire.parts import Payload
 
 _COLLECT_EVERY = 16  # asks under way between two looks at a thread's reply FIFO
 LOOP_FIFO_BYTES = 65536
@@ -89,7 +91,7 @@ class Endpoint:
         self._own = own
         self._fifo_bytes = fifo_bytes
         self._board = board
-        self._post = Post(Routes(directory, lines), self._unsent, self._sending)
+        self._post = Post(Routes(directory, lines), self._unsent, self._sending, self._written)
         self._local = threading.local()
         self._lock = threading.Lock()
         self._free: list[ThreadChannel] = []
@@ -168,6 +170,13 @@ class Endpoint:
         """See `actors.interfaces.Machine.region`."""
         return self.regions.open(name, layout)
 
+    def empty(self, shape: int | tuple[int, ...], dtype: Any) -> Any:
+        """See `actors.interfaces.Backstage.empty`."""
+        form = form_of(shape, dtype)
+        if form.nbytes < OUT_OF_BAND_BYTES:
+            return form.private()
+        return self.arena.lend(form, _wait_until_ns(ambient.get()[0]))
+
     def _start_ask(self, route: Route, urgent: bool, retry: int, name: str, args: Args, kwargs: Kwargs) -> Pending:
         loop = current_loop()
         if loop is None:
@@ -219,13 +228,16 @@ class Endpoint:
 
     def _large(self, kind: int, payload: Payload, ask_id: int, reply_to: int, until_ns: int, retry: int) -> bytes:
         flags = frame.flags_of(kind) | (frame.ASK if ask_id else 0)
-        wait_until_ns = None if current_loop() is not None else until_ns or monotonic_ns() + DEFAULT_NS
-        number = self.arena.put(pieces_of(payload), wait_until_ns)
+        number = self.arena.put(payload, _wait_until_ns(until_ns))
         return frame.large(flags, ask_id, reply_to, until_ns, number, retry)
 
     def _sending(self, raw: bytes, is_sent: bool) -> None:
         """The frame of a large payload is about to be written, or there was no room for it."""
         self.arena.sending(frame.unpack_header(raw, 0)[-1], is_sent=is_sent)
+
+    def _written(self, raw: bytes) -> None:
+        """The frame of a large payload was written."""
+        self.arena.written(frame.unpack_header(raw, 0)[-1])
 
     def _unsent(self, raw: bytes) -> None:
         """Nobody will get that frame: free its body, if it has one."""
@@ -310,6 +322,11 @@ class _Returned:
 
     def __del__(self) -> None:
         self._free.append(self._channel)
+
+
+def _wait_until_ns(until_ns: int | None) -> int | None:
+    """How long to wait for a slab, given a deadline (0 and None: none); in a loop not at all (EP-1)."""
+    return None if current_loop() is not None else until_ns or monotonic_ns() + DEFAULT_NS
 
 
 def _ids() -> Callable[[], int]:

@@ -11,7 +11,7 @@ from actors.letter import Letter
 from actors.region import Writers
 from runtime.handle import Handle
 from runtime.memory.region import Region
-from runtime.wire.control import Change, ChildStatus
+from runtime.wire.control import Change, ChildStatus, MemoryStatus
 
 A = TypeVar("A")
 L = TypeVar("L", bound=Layout)
@@ -99,6 +99,14 @@ class AsyncHandle:
         if layout is None:
             return await asyncio.to_thread(self._handle.region, name)
         return await asyncio.to_thread(self._handle.region, name, layout, writers=writers)
+
+    async def empty(self, shape: int | tuple[int, ...], dtype: Any = "u1") -> Any:
+        """An array to fill in place and then to send, without any copy; see `actors.context.Context.empty`."""
+        return await asyncio.to_thread(self._handle.empty, shape, dtype)
+
+    async def memory(self) -> MemoryStatus:
+        """The shared memory of the whole system."""
+        return await asyncio.to_thread(self._handle.memory)
 
     def __getitem__(self, path: str) -> Any:
         """An untyped reference to the actor at path."""

@@ -23,7 +23,7 @@ from runtime.endpoint import Endpoint
 from runtime.memory.region import Region
 from runtime.plan import Packer
 from runtime.wire import control
-from runtime.wire.control import Change, ChildStatus
+from runtime.wire.control import Change, ChildStatus, MemoryStatus
 
 A = TypeVar("A")
 L = TypeVar("L", bound=Layout)
@@ -203,6 +203,16 @@ class Handle:
         self._refuse_in_loop()
         regions = self._endpoint.regions
         return regions.open(name) if layout is None else regions.make(name, layout, writers)
+
+    def empty(self, shape: int | tuple[int, ...], dtype: Any = "u1") -> Any:
+        """An array to fill in place and then to send, without any copy; see `actors.context.Context.empty`."""
+        self._refuse_in_loop()
+        return self._endpoint.empty(shape, dtype)
+
+    def memory(self) -> MemoryStatus:
+        """The shared memory of the whole system: its limit, what is in use, and by what."""
+        value, _ = self._request(control.Memory())
+        return msgspec.convert(value, MemoryStatus)
 
     def __getitem__(self, path: str) -> Any:
         """An untyped reference to the actor at path."""

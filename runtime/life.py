@@ -108,6 +108,10 @@ class Host:
         """See `actors.interfaces.Machine.region`."""
         return self.endpoint.regions.open(name, layout)
 
+    def empty(self, shape: int | tuple[int, ...], dtype: Any) -> Any:
+        """See `actors.interfaces.Backstage.empty`."""
+        return self.endpoint.empty(shape, dtype)
+
     def watch(self, path: str) -> None:
         """See `actors.interfaces.Backstage.watch`."""
         self.endpoint.lines.request(Watch(path=path, watcher=self._launch.path, on=True))
@@ -183,6 +187,7 @@ class _Life:
         self.state: State | None = None
         self.unsnapped = {entry.name for entry in entries if not entry.options.snapshot}
         self.is_concurrent = any(entry.options.concurrent for entry in entries)
+        self.copied = {entry.name for entry in entries if entry.options.copy}
         self.host = host
         self.launch = launch
         self.page = page
@@ -230,7 +235,8 @@ class _Life:
         """The mailbox's receiving end, with what an earlier incarnation left."""
         endpoint = self.host.endpoint
         arena, words = endpoint.arena, self.page.words
-        replies = Replies(f"{self.launch.directory}/replies", words, endpoint.codec, arena.put_answer, arena.free)
+        directory = f"{self.launch.directory}/replies"
+        replies = Replies(directory, words, endpoint.codec, arena.put_answer, arena.free, arena.written)
         inbox = kind(
             self.page,
             f"{self.launch.directory}/{self.launch.mailbox}",
@@ -244,6 +250,7 @@ class _Life:
         inbox.give_up_by(self._unread)
         self.host.inbox = inbox
         inbox.hear(NOTICES, self.launch.notice_key)
+        inbox.copy_for(self.copied)
         _inboxes.add(inbox)
         crash.arm(inbox, self.host, self.launch.incarnation)
         return inbox

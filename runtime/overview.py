@@ -1,5 +1,6 @@
 """The overview: every child's status, from the tree and the pages, without asking any actor."""
 
+from collections.abc import Mapping
 from time import monotonic_ns
 
 import msgspec
@@ -10,17 +11,28 @@ from runtime.plan import Program
 from runtime.supervision.spec import SupervisorSpec, joined
 from runtime.supervision.tree import Child, Node, Tree, in_order, state_of
 from runtime.troupe import Troupe
+from runtime.vault import Vault
 from runtime.wire.control import ChildStatus
 from runtime.worker import Worker, message_name
 
 
-def overview(tree: Tree, troupe: Troupe, path: str, *, deep: bool) -> list[ChildStatus]:
+def overview(tree: Tree, troupe: Troupe, vault: Vault, path: str, *, deep: bool) -> list[ChildStatus]:
     """The children of the supervisor at path in start order; with deep, each followed by its own."""
     found: list[ChildStatus] = []
     node = tree.nodes.get(path)
     if node is not None:
         _append(found, tree, troupe, node, deep=deep)
-    return found
+    held, kept = vault.held(), vault.kept()
+    return [_with_memory(each, troupe.get(each.path), held, kept) for each in found]
+
+
+def _with_memory(
+    status: ChildStatus, worker: Worker | None, held: Mapping[int, int], kept: Mapping[int, int]
+) -> ChildStatus:
+    if worker is None or not worker.pid:
+        return status
+    large = held.get(worker.holder | worker.pid, 0)  # a thread's number is beside the pid (SL-5)
+    return msgspec.structs.replace(status, large_bytes=large, arena_bytes=kept.get(worker.pid, 0))
 
 
 def _append(found: list[ChildStatus], tree: Tree, troupe: Troupe, node: Node, *, deep: bool) -> None:

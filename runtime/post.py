@@ -37,17 +37,25 @@ class Post:
         outboxes: of each loop, letterbox and lane, while something waits in it.
     """
 
-    def __init__(self, routes: Routes, unsent: Callable[[bytes], None], sending: Callable[[bytes, bool], None]) -> None:
+    def __init__(
+        self,
+        routes: Routes,
+        unsent: Callable[[bytes], None],
+        sending: Callable[[bytes, bool], None],
+        written: Callable[[bytes], None],
+    ) -> None:
         """Send by these routes.
 
         Args:
             unsent: told of each frame that could not be sent: nobody else will end its message.
             sending: told of each frame of a large payload before it is written (True), and when there was no room.
+            written: told of each such frame once it is written.
         """
         self.routes = routes
         self.outboxes: dict[_Key, Outbox] = {}
         self._unsent = unsent
         self._sending = sending
+        self._written = written
 
     def post(self, route: Route, raw: bytes, urgent: bool, until_ns: int | None) -> Letterbox:
         """Write a frame and return where it was dropped.
@@ -146,7 +154,9 @@ class Post:
             return box.post_urgent(raw) if urgent else box.post(raw)
         self._sending(raw, True)
         is_written = box.post_urgent(raw) if urgent else box.post(raw)
-        if not is_written:
+        if is_written:
+            self._written(raw)
+        else:
             self._sending(raw, False)
         return is_written
 

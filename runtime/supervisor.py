@@ -20,11 +20,14 @@ from actors.certificate import DeathCertificate
 from actors.errors import ActorError
 from actors.letter import Letter
 from runtime import directory
+from runtime.account import is_named, snapshot_bytes
 from runtime.callers import Callers
 from runtime.changeover import Changeover
 from runtime.deaths import Deaths
 from runtime.desk import Desk
+from runtime.estate import Estate
 from runtime.letters import Letters
+from runtime.memory.allowance import Allowance
 from runtime.notices import Notices
 from runtime.process import bounds
 from runtime.process import exit as process_exit
@@ -47,12 +50,14 @@ EMPTY = SupervisorSpec("")
 class Supervisor:
     """One system's supervisor, in its own process."""
 
-    def __init__(self, root: str, system: str, main: ActorMain) -> None:
+    def __init__(self, root: str, system: str, main: ActorMain, memory: int | None) -> None:
         self.system = system
         self._root = Path(root)
         self.tree: Tree = new_tree(EMPTY)
         self.reporter = Reporter()
-        self.vault = Vault()
+        self.allowance = Allowance(memory, lambda: snapshot_bytes(self.troupe))
+        self.vault = Vault(self.allowance, self._is_named)
+        self.estate = Estate(self.allowance)
         self.deaths = Deaths()
         self.letters = Letters(self.vault, self._dead_letter, self.reporter.letter_lost)
         self.callers = Callers(root, self.vault)
@@ -236,6 +241,9 @@ class Supervisor:
                 return False
         return True
 
+    def _is_named(self, body: int, address: int) -> bool:
+        return is_named(body, address, self.troupe, self.callers, self.letters)
+
     def _died(self, certificate: DeathCertificate) -> None:
         self.deaths.add(certificate)
         self.reporter.died(certificate)
@@ -250,9 +258,11 @@ def _nobody(_result: action.Result) -> None:
     """Nobody waits for the answer."""
 
 
-def main(root: str, system: str, actor_main: ActorMain, warden: int, ready: Callable[[], None]) -> Ending:
+def main(
+    root: str, system: str, actor_main: ActorMain, warden: int, ready: Callable[[], None], memory: int | None
+) -> Ending:
     """Be the supervisor until the tree has ended."""
-    supervisor = Supervisor(root, system, actor_main)
+    supervisor = Supervisor(root, system, actor_main, memory)
     if bounds.descriptors() < bounds.FEW_DESCRIPTORS:
         supervisor.reporter.few_descriptors(bounds.descriptors())
     return asyncio.run(supervisor.run(warden, ready))

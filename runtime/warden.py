@@ -15,6 +15,7 @@ import os
 import select
 import signal
 import traceback
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -35,6 +36,7 @@ def main() -> None:
     parser.add_argument("system")
     parser.add_argument("owner", type=int, help="pid")
     parser.add_argument("report", type=int, help="descriptor of the pipe the owner reads")
+    parser.add_argument("--memory", type=int, help="bytes of shared memory that the system may have")
     options = parser.parse_args()
     prctl.set_name("understudy")
     owner = _pidfd_of_parent(options.owner)
@@ -53,7 +55,7 @@ def main() -> None:
     pid = os.fork()
     if pid == 0:
         os.close(owner)  # the lock stays open in both: it is free when both are gone
-        _be_supervisor(root, options.system, options.report, warden)
+        _be_supervisor(root, options.system, options.report, warden, options.memory)
     os.close(options.report)
     _wait(owner, pid)
     while process_exit.sweep(set()):
@@ -80,14 +82,15 @@ def _wait(owner: int, pid: int) -> None:
     os.close(fd)
 
 
-def _be_supervisor(root: Path, system: str, report: int, warden: int) -> NoReturn:
+def _be_supervisor(root: Path, system: str, report: int, warden: int, memory: int | None) -> NoReturn:
     code = 1
     try:
         prctl.set_name("understudy-sup")
         prctl.become_subreaper()
         watched = os.pidfd_open(warden)
         if os.getppid() == warden:
-            supervisor.main(str(root), system, host, watched, lambda: _report(report, Boot(pid=os.getpid())))
+            tell = partial(_report, report, Boot(pid=os.getpid()))
+            supervisor.main(str(root), system, host, watched, tell, memory)
             code = 0
     except BaseException:  # nothing may return into the warden; the owner sees it on stderr
         traceback.print_exc()

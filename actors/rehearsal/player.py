@@ -22,6 +22,7 @@ from actors.actor import Actor
 from actors.certificate import DeathCertificate, MessageInHand
 from actors.child import Child
 from actors.context import Context
+from actors.form import form_of
 from actors.interfaces import Machine, using
 from actors.layout import Layout
 from actors.loop import NOTICES, call_hook, part_of, run
@@ -139,6 +140,10 @@ class Player:
     def region(self, name: str, layout: type[Layout] | None = None) -> Region[Any]:
         """See `Machine.region`."""
         return self.stage.region(name, layout)
+
+    def empty(self, shape: int | tuple[int, ...], dtype: Any) -> Any:
+        """See `Backstage.empty`; on the Stage an ordinary array."""
+        return form_of(shape, dtype).private()
 
     def watch(self, path: str) -> None:
         """See `Backstage.watch`."""

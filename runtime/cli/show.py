@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from runtime.wire.control import Change, ChildStatus
+from runtime.wire.control import Change, ChildStatus, MemoryStatus
 
 _COLOURS = {
     "running": "green",
@@ -18,7 +18,7 @@ _COLOURS = {
     "stopped": "dim",
 }
 _CHANGE_COLOURS = {"added": "green", "removed": "yellow", "changed": "cyan", "replaced": "cyan"}
-_KIB = 1024
+_UNITS = (("G", 1 << 30), ("M", 1 << 20), ("K", 1 << 10))
 _PIPED_WIDTH = 200  # columns, where there is no terminal to fit
 
 
@@ -38,13 +38,26 @@ def table_of(statuses: Sequence[ChildStatus]) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("NAME", no_wrap=True)
     table.add_column("STATE")
-    for heading in ("PID", "QUEUE", "HANDLED", "FAILED", "EXPIRED", "RESTARTS"):
+    for heading in ("PID", "QUEUE", "LARGE", "HANDLED", "FAILED", "EXPIRED", "RESTARTS"):
         table.add_column(heading, justify="right")
     table.add_column("IN HAND")
     for status in statuses:
         if status.kind == "worker":
             table.add_row(*_cells(status))
     return table
+
+
+def memory_line(memory: MemoryStatus) -> str:
+    """How much shared memory the system has, and of what."""
+    regions = ", ".join(f"{name} {_size(nbytes)}" for name, nbytes in memory.regions.items())
+    parts = [f"large payloads {_size(memory.large)}", f"snapshots {_size(memory.snapshots)}"]
+    parts += [f"regions {regions}"] if regions else []
+    return f"memory {_size(memory.used)} of {_size(memory.limit)}: {'; '.join(parts)}"
+
+
+def plain_memory(memory: MemoryStatus) -> dict[str, object]:
+    """The same as plain data, for JSON."""
+    return msgspec.structs.asdict(memory)
 
 
 def tree_of(system: str, statuses: Sequence[ChildStatus]) -> Tree:
@@ -77,6 +90,7 @@ def _cells(status: ChildStatus) -> tuple[Text | str, ...]:
         Text(_state(status), style=_COLOURS.get(status.state, "")),
         _pid(status),
         f"{_size(status.queued_bytes)}/{_size(status.mailbox_bytes)}",
+        f"{_size(status.large_bytes)}/{_size(status.arena_bytes)}",
         str(status.handled),
         str(status.failed),
         str(status.expired),
@@ -111,4 +125,7 @@ def _hand(status: ChildStatus) -> str:
 
 
 def _size(nbytes: int) -> str:
-    return f"{nbytes}" if nbytes < _KIB else f"{nbytes / _KIB:.4g}K"
+    for unit, size in _UNITS:
+        if nbytes >= size:
+            return f"{nbytes / size:.4g}{unit}"
+    return f"{nbytes}"

@@ -15,7 +15,7 @@ from actors.certificate import DeathCertificate
 from actors.child import Tree
 from actors.letter import Letter
 from runtime.cli.outcome import ABSENT
-from runtime.wire.control import Change, ChildStatus, Ending
+from runtime.wire.control import Change, ChildStatus, Ending, MemoryStatus
 
 
 class System(Protocol):
@@ -44,6 +44,10 @@ class System(Protocol):
 
     def reload(self, spec: Tree, *, path: Sequence[str] = ()) -> Sequence[Change]:
         """Turn it into what spec says; blocks until that is done, and says what it took."""
+        ...
+
+    def memory(self) -> MemoryStatus:
+        """The shared memory of the whole system."""
         ...
 
     def status(self) -> Sequence[ChildStatus]:

@@ -4,7 +4,7 @@ import json
 
 import click
 
-from runtime.cli.show import console, plain, table_of, tree_of
+from runtime.cli.show import console, memory_line, plain, plain_memory, table_of, tree_of
 from runtime.cli.system import Doors, attached
 
 _json = click.option("--json", "as_json", is_flag=True, help="As JSON: a list, depth first.")
@@ -14,18 +14,22 @@ _json = click.option("--json", "as_json", is_flag=True, help="As JSON: a list, d
 @click.argument("system", required=False)
 @_json
 @click.option("--why", metavar="NAME", help="Instead: why that actor, or one below that supervisor, last died.")
+@click.option("--memory", "only_memory", is_flag=True, help="Instead: the shared memory of the whole system.")
 @click.pass_obj
-def ps(doors: Doors, system: str | None, why: str | None, *, as_json: bool) -> None:
+def ps(doors: Doors, system: str | None, why: str | None, *, only_memory: bool, as_json: bool) -> None:
     """List the actors of a running system (default: the only one that runs)."""
     if why is not None:
         _tell_why(doors, system, why, as_json=as_json)
         return
     with attached(doors, system) as running:
-        statuses = running.status()
+        statuses = [] if only_memory else running.status()
+        memory = running.memory()
     if as_json:
-        click.echo(json.dumps([plain(status) for status in statuses]))
-    else:
+        click.echo(json.dumps(plain_memory(memory) if only_memory else [plain(status) for status in statuses]))
+        return
+    if not only_memory:
         console().print(table_of(statuses))
+    click.echo(memory_line(memory))
 
 
 @click.command()

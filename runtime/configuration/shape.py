@@ -360,6 +360,11 @@ class FileTable(_Supervising):
         default=["."], description="Directories that modules are imported from, relative to the file's own."
     )
     regions: dict[Name, RegionTable] = Field(default={}, description="Shared memory, by name.")
+    memory: Size | None = Field(
+        default=None,
+        description="Shared memory that the whole system may have: large payloads, regions, snapshots. Default: half "
+        "of the machine's memory, or of the cgroup's limit where that is smaller.",
+    )
 
 
 ChildTable = Annotated[

@@ -147,6 +147,25 @@ class Box:
         self._snapshots.append(snapshots.create(nbytes))
         return self._snapshots[-1]
 
+    def snapshot_bytes(self) -> int:
+        """Bytes of the memory for the actor's snapshots."""
+        return sum(os.fstat(fd).st_size for fd in self._snapshots)
+
+    def names(self, body: int) -> bool:
+        """Whether a frame that waits here, or a committed answer, names that large payload.
+
+        In the order in which an actor that goes on meanwhile moves frames: from FIFO to journal, from there aside.
+
+        Raises:
+            OSError: not all of it could be looked at.
+        """
+        raw, commit = body.to_bytes(8, "little"), self.committed()
+        if raw in fifo.peek(self._mailbox) or raw in fifo.peek(self._urgent):
+            return True
+        if any(header.body == body for lane in reversed(self._lanes()) for header in lane.unfinished()):
+            return True
+        return commit is not None and raw in commit.answer
+
     def committed(self) -> snapshots.Commit | None:
         """The latest commit of the actor's state."""
         return snapshots.latest(self._snapshots)[1] if self._snapshots else None

@@ -5,10 +5,16 @@ FF-1  One frame, one non-blocking write of at most PIPE_BUF bytes: all of it or 
 FF-2  Whoever holds a FIFO open keeps what is in it. The supervisor holds every mailbox, so that it belongs to the name.
 """
 
+import ctypes
 import fcntl
 import os
 import struct
 import termios
+
+_SPLICE_F_NONBLOCK = 2  # linux/splice.h; Python has splice(2), and no tee(2)
+_tee = ctypes.CDLL(None, use_errno=True).tee
+_tee.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_size_t, ctypes.c_uint)
+_tee.restype = ctypes.c_ssize_t
 
 
 def create(path: str, nbytes: int) -> tuple[int, int]:
@@ -52,6 +58,25 @@ def queued_bytes(fd: int) -> int:
     raw = fcntl.ioctl(fd, termios.FIONREAD, b"\0\0\0\0")
     count: int = struct.unpack("i", raw)[0]
     return count
+
+
+def peek(fd: int) -> bytes:
+    """What is in a FIFO, which stays in it (tee(2)); the descriptor reads and does not block.
+
+    Raises:
+        OSError: not all of it could be copied.
+    """
+    read, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ))
+        waiting = queued_bytes(fd)
+        copied = max(0, _tee(fd, write, waiting, _SPLICE_F_NONBLOCK)) if waiting else 0
+        if copied < min(waiting, queued_bytes(fd)):
+            raise OSError(ctypes.get_errno(), "tee")
+        return os.read(read, copied) if copied else b""
+    finally:
+        os.close(read)
+        os.close(write)
 
 
 def drain(fd: int) -> bytes:

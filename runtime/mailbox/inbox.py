@@ -15,7 +15,7 @@ import contextlib
 import os
 import select
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Container
 from struct import error as StructError  # noqa: N812
 from time import monotonic_ns
 from typing import Any
@@ -73,6 +73,7 @@ from runtime.wire.frame import (
     unpack_length,
     unpack_start,
 )
+from runtime.wire.parts import Payload
 
 NO_KWARGS: dict[str, Any] = {}
 
@@ -120,7 +121,7 @@ class Inbox(ABC):
         codec: Codec,
         replies: Replies,
         table: dict[str, tuple[int, int]],
-        lease: Callable[[int], memoryview],
+        lease: Callable[[int], Payload],
         redelivered: Callable[[bool], None],
     ) -> None:
         """Open both lanes below directory and take over what an earlier incarnation left.
@@ -131,7 +132,7 @@ class Inbox(ABC):
             codec: to decode payloads with.
             replies: where answers go.
             table: message name → (index + 1, retry).
-            lease: a view of a large payload by its slab's number.
+            lease: views of a large payload by what a frame says of its slab.
             redelivered: told whether the message in hand was begun before.
         """
         self._page: Any = page
@@ -140,7 +141,8 @@ class Inbox(ABC):
         self._replies: Any = replies
         self._table = table
         self._lease = lease
-        self._leases: dict[tuple[Lane, int], memoryview] = {}
+        self._leases: dict[tuple[Lane, int], Payload] = {}
+        self._copied: Container[str] = ()
         self._redelivered = redelivered
         self._was_redelivered = False
         self._commit: Commit | None = None
@@ -171,6 +173,10 @@ class Inbox(ABC):
     def commit_by(self, commit: Commit) -> None:
         """Have the state committed after each message, before its answer is sent (runtime.memory.snapshots)."""
         self._commit = commit
+
+    def copy_for(self, names: Container[str]) -> None:
+        """Decode the large arguments of those messages as private copies, and give their slabs back at once."""
+        self._copied = names
 
     def give_up_by(self, unread: Unread) -> None:
         """Have messages that cannot be decoded kept as dead letters."""
@@ -311,7 +317,7 @@ class Inbox(ABC):
         view = lane.view
         try:
             payload = self._lease(body) if flags & LARGE else view[at + PAYLOAD_AT : at + length - TRAILER]
-            name, args, kwargs, chain = self._codec.decode_call(kind_of(flags), payload)
+            name, args, kwargs, chain = self._codec.decode_call(kind_of(flags), payload, self._copied)
             row = self._table.get(name) or self._row_of(name, flags, token)
             ambient.set((deadline_ns, tuple(chain)) if flags & ASK else NOTHING)
         except (ActorError, TypeError) as error:  # Undecodable; its body is gone; a foreign writer's idea of a call

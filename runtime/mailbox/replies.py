@@ -3,20 +3,22 @@
 RE-1  A caller that does not read never holds up the actor: what its FIFO has no room for is kept, at most PENDING_BYTES
       for each caller, and written when there is room; past that it is dropped and counted.
 RE-2  A caller that is gone (no FIFO, no reader) is dropped and counted.
+RE-3  Of a large answer it is said once it is written. So it goes the way of those that wait for room, and no small one
+      has to be asked whether it is one.
 """
 
 import contextlib
 import errno
 import os
 from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-from actors.errors import ActorError, Unencodable
+from actors.errors import ActorError, OutOfMemory, Unencodable
 from runtime.mailbox import fifo
 from runtime.mailbox.page import DROPPED
 from runtime.wire.codec import Codec
 from runtime.wire.frame import ERROR, LARGE, MAX_REPLY, REPLY, flags_of, reply, unpack_reply
-from runtime.wire.parts import Buffer, Payload, pieces_of
+from runtime.wire.parts import Payload
 
 PENDING_BYTES = 1 << 20
 _OPEN_FIFOS = 256
@@ -25,15 +27,16 @@ _OPEN_FIFOS = 256
 class Replies:
     """All callers an actor has answered lately. Owns their FIFOs' write ends."""
 
-    __slots__ = ("_codec", "_directory", "_fds", "_free", "_kept_bytes", "_pending", "_store", "_words")
+    __slots__ = ("_codec", "_directory", "_fds", "_free", "_kept_bytes", "_pending", "_store", "_words", "_written")
 
     def __init__(
         self,
         directory: str,
         words: memoryview,
         codec: Codec,
-        store: Callable[[Sequence[Buffer], int], int],
+        store: Callable[[Payload, int], int],
         free: Callable[[int], None],
+        written: Callable[[int], None],
     ) -> None:
         """Answer callers whose FIFOs are in directory.
 
@@ -43,12 +46,14 @@ class Replies:
             codec: to encode values with.
             store: puts a large payload for an address into a slab and returns what a frame says of it.
             free: gives that slab back, of an answer that is dropped.
+            written: told what a frame says of a slab once that frame is written.
         """
         self._directory = directory
         self._words = words
         self._codec = codec
         self._store = store
         self._free = free
+        self._written = written
         self._fds: OrderedDict[int, int] = OrderedDict()
         self._pending: dict[int, deque[bytes]] = {}
         self._kept_bytes: dict[int, int] = {}
@@ -57,14 +62,19 @@ class Replies:
         """The reply frame of the value a handler returned; of one that cannot be sent, of the error that says so."""
         try:
             kind, payload = self._codec.encode_value(value, name)
+            return self._frame(ask_id, flags_of(kind), payload, address)
         except Unencodable as exc:
-            error = Unencodable(f"reply of {name}(){exc.where.removeprefix(name)}", exc.got)
-            return self._frame(ask_id, ERROR, self._codec.encode_error(error), address)
-        return self._frame(ask_id, flags_of(kind), payload, address)
+            error: Exception = Unencodable(f"reply of {name}(){exc.where.removeprefix(name)}", exc.got)
+        except OutOfMemory as exc:
+            error = exc
+        return self.frame_of_error(ask_id, error, address)
 
     def frame_of_error(self, ask_id: int, error: Exception, address: int = 0) -> bytes:
-        """The reply frame of an exception that a handler raised."""
-        return self._frame(ask_id, ERROR, self._codec.encode_error(error), address)
+        """The reply frame of an exception that a handler raised; of one too large for what memory is left, of that."""
+        try:
+            return self._frame(ask_id, ERROR, self._codec.encode_error(error), address)
+        except OutOfMemory as exc:
+            return self._frame(ask_id, ERROR, self._codec.encode_error(exc), address)
 
     def send(self, address: int, raw: bytes) -> None:
         """Send a reply frame; RE-1 and RE-2 apply."""
@@ -72,6 +82,7 @@ class Replies:
         if fd is None:
             fd = self._open(address)
             if fd is None:
+                self._pending.pop(address, None)
                 self._drop(raw)
                 return
         if self._pending and address in self._pending:
@@ -89,7 +100,10 @@ class Replies:
     def _frame(self, ask_id: int, flags: int, payload: Payload, address: int) -> bytes:
         if type(payload) is bytes and len(payload) <= MAX_REPLY:
             return reply(flags, ask_id, payload)
-        return reply(flags | LARGE, ask_id, self._store(pieces_of(payload), address).to_bytes(8, "little"))
+        body = self._store(payload, address)
+        if address:
+            self._pending.setdefault(address, deque())  # RE-3
+        return reply(flags | LARGE, ask_id, body.to_bytes(8, "little"))
 
     def close(self) -> None:
         """Close every caller's FIFO; what waits for room in one is dropped and counted."""
@@ -136,7 +150,10 @@ class Replies:
         try:
             while waiting:
                 os.write(self._fds[address], waiting[0])
-                self._kept_bytes[address] -= len(waiting.popleft())
+                raw = waiting.popleft()
+                self._kept_bytes[address] -= len(raw)
+                if unpack_reply(raw)[1] & LARGE:
+                    self._written(_body_of(raw))
             del self._pending[address], self._kept_bytes[address]
         except BlockingIOError:
             return  # still no room; the waiter polls for it
@@ -154,4 +171,8 @@ class Replies:
         self._words[DROPPED] += 1
         if unpack_reply(raw)[1] & LARGE:
             with contextlib.suppress(ActorError):  # the system is going away
-                self._free(int.from_bytes(raw[REPLY.size :], "little"))
+                self._free(_body_of(raw))
+
+
+def _body_of(raw: bytes) -> int:
+    return int.from_bytes(raw[REPLY.size :], "little")

@@ -5,6 +5,8 @@ AR-1  A sender's slabs are bounded (LIMIT_BYTES): past that a sender waits until
 AR-2  What arrives is read in place: a lease is a read-only view, and the slab comes back when the last view of it is
       dropped. Nobody has to say so.
 AR-3  A child of a fork gives nothing back: what it maps is its parent's.
+AR-4  What was lent by `empty` and filled in place is passed on as it is (runtime.memory.lent): its message has a small
+      slab for all else, which names it.
 """
 
 import ctypes
@@ -14,8 +16,11 @@ import time
 import weakref
 from collections import OrderedDict
 from collections.abc import Sequence
+from typing import Any
 
 from actors.errors import NotFound, OutOfMemory, Unencodable
+from actors.form import Form
+from runtime.memory.lent import Lent
 from runtime.memory.slab import (
     ADDRESS,
     DATA_AT,
@@ -24,9 +29,12 @@ from runtime.memory.slab import (
     GENERATION,
     HELD,
     HOLDER,
+    LENT,
+    LENT_AT,
     SENT,
     STATE,
     USED,
+    WRITTEN,
     Slab,
     body_of,
     holder_of,
@@ -36,13 +44,12 @@ from runtime.memory.slab import (
 )
 from runtime.wire.control import FreeSlab, MakeSlab, OpenSlab
 from runtime.wire.line import Lines
+from runtime.wire.parts import Arrived, Buffer, Parts, Payload, pieces_of
 
 MAX_BYTES = 1 << 30
 LIMIT_BYTES = int(os.environ.get("UNDERSTUDY_ARENA_BYTES", str(4 << 30)))
 _MOST_MAPPED = 64  # slabs of others that stay mapped
 _WAIT_SECONDS = 0.0005
-
-Buffer = bytes | memoryview
 
 
 class Arena:
@@ -56,11 +63,12 @@ class Arena:
         self._own: dict[int, list[Slab]] = {}  # by size
         self._own_by_number: dict[int, Slab] = {}
         self._own_bytes = 0
+        self._lent = Lent()
         self._mapped: OrderedDict[int, Slab] = OrderedDict()
         self._pid = os.getpid()
 
-    def put(self, parts: Sequence[Buffer], until_ns: int | None = None, *, address: int = 0) -> int:
-        """Store a payload, given in parts; returns what a frame says of its slab. The message's from `sending` on.
+    def put(self, payload: Payload, until_ns: int | None = None, *, address: int = 0) -> int:
+        """Store a payload; returns what a frame says of its slab. The message's from `sending` on.
 
         Args:
             until_ns: how long to wait for a slab to come back (AR-1); None: not at all.
@@ -69,31 +77,65 @@ class Arena:
             Unencodable: it is over MAX_BYTES.
             OutOfMemory: there is no room, in this arena or in the system.
         """
-        nbytes = sum(len(part) for part in parts)
-        if nbytes > MAX_BYTES:
-            raise Unencodable("payload", f"{nbytes} bytes, more than {MAX_BYTES}")
-        slab = self._take(rounded(nbytes), until_ns)
+        lent: list[Slab] = []
+        if len(self._lent) and isinstance(payload, Parts):
+            with self._lock:
+                lent, places = self._lent.pass_on(payload.buffers)
+            pieces: Sequence[Buffer] = payload.pieces(places)
+        else:
+            pieces = pieces_of(payload)
+        nbytes = sum(len(piece) for piece in pieces)
+        try:
+            slab = self._take(_fitting(nbytes), until_ns)
+        except BaseException:
+            for each in lent:
+                self._lent.take_back(each.number)
+            raise
         at = 0
-        for part in parts:
-            slab.data[at : at + len(part)] = part
-            at += len(part)
+        for piece in pieces:
+            slab.data[at : at + len(piece)] = piece
+            at += len(piece)
         slab.words[USED] = nbytes
-        slab.words[ADDRESS] = address
-        slab.words[GENERATION] = generation = next_generation(slab.words[GENERATION])
-        return body_of(slab.number, generation)
+        slab.words[LENT] = len(lent)
+        for index, each in enumerate(lent):
+            slab.words[LENT_AT + index] = body = _stamped(each, address)
+            each.words[WRITTEN] = parted(body)[1]  # the first slab's word counts for all
+        return _stamped(slab, address)
 
-    def put_answer(self, parts: Sequence[Buffer], address: int) -> int:
+    def put_answer(self, payload: Payload, address: int) -> int:
         """As `put` and `sending`, an answer for the asker of that address; does not wait."""
-        body = self.put(parts, address=address)
+        body = self.put(payload, address=address)
         self.sending(body, is_sent=True)
         return body
 
     def sending(self, body: int, *, is_sent: bool) -> None:
         """Its frame is about to be written; or it could not be, and may be later (SL-2)."""
-        self._own_by_number[parted(body)[0]].words[STATE] = SENT if is_sent else FILLING
+        words = self._own_by_number[parted(body)[0]].words
+        words[STATE] = state = SENT if is_sent else FILLING
+        for lent in words[LENT_AT : LENT_AT + words[LENT]]:
+            self._own_by_number[parted(lent)[0]].words[STATE] = state
 
-    def lease(self, body: int) -> memoryview:
-        """A read-only view of a payload that arrived; its slab comes back when the last view is dropped (AR-2).
+    def written(self, body: int) -> None:
+        """Its frame was written (SL-2)."""
+        number, generation = parted(body)
+        self._own_by_number[number].words[WRITTEN] = generation
+
+    def lend(self, form: Form, until_ns: int | None) -> Any:
+        """An array of that form to be filled in place (AR-4); waits for a slab as `put` does.
+
+        Raises:
+            OutOfMemory: there is no room, or it is over MAX_BYTES.
+        """
+        if form.nbytes > MAX_BYTES:
+            raise OutOfMemory(form.nbytes, MAX_BYTES, "one array to be sent")
+        slab = self._take(rounded(form.nbytes), until_ns)
+        with self._lock:
+            self._own[_size_of(slab)].remove(slab)
+            slab.words[USED] = form.nbytes
+            return self._lent.lend(slab, form)
+
+    def lease(self, body: int) -> Payload:
+        """A payload that arrived, as read-only views; each slab comes back when its last view is dropped (AR-2).
 
         Raises:
             NotFound: its message has ended.
@@ -103,25 +145,31 @@ class Arena:
         words = slab.words
         if words[GENERATION] != generation or words[STATE] not in (SENT, HELD):
             raise NotFound(f"slab {number}", "its message has ended")
-        words[HOLDER] = holder = holder_of(os.getpid(), self._thread)
-        words[STATE] = HELD
-        held = (ctypes.c_char * words[USED]).from_buffer(slab.data)
-        weakref.finalize(held, _give_back, slab, os.getpid(), holder).atexit = False
-        return memoryview(held).cast("B").toreadonly()
+        if not words[LENT]:
+            return _held(slab, self._thread)
+        lent = [self._map(parted(other)[0]) for other in words[LENT_AT : LENT_AT + words[LENT]]]
+        views = [_held(each, self._thread) for each in lent]
+        return Arrived(_held(slab, self._thread), views)  # the first slab last: while it is SENT all are the message's
 
     def free(self, body: int) -> None:
-        """End a payload that nobody will read."""
+        """End a payload that nobody will read; what was lent may be filled on."""
         number, generation = parted(body)
-        slab = self._own_by_number.get(number)
-        words = (slab or self._map(number)).words
+        slab = self._own_by_number.get(number) or self._map(number)
+        words = slab.words
         if words[GENERATION] == generation and words[STATE] in (FILLING, SENT):
+            for lent in words[LENT_AT : LENT_AT + words[LENT]]:
+                other = parted(lent)[0]
+                own = self._own_by_number.get(other) or self._map(other)
+                own.words[STATE] = FILLING if self._lent.take_back(other) else FREE
             words[STATE] = FREE
 
     def leave(self, body: int) -> None:
         """A payload that was leased is its message's again: that may be run once more by another (SL-5)."""
         words = self._map(parted(body)[0]).words
-        if words[HOLDER] == holder_of(os.getpid(), self._thread):
-            words[HOLDER] = holder_of(0, self._thread)
+        for other in (body, *words[LENT_AT : LENT_AT + words[LENT]]):
+            held = self._map(parted(other)[0]).words
+            if held[HOLDER] == holder_of(os.getpid(), self._thread):
+                held[HOLDER] = holder_of(0, self._thread)
 
     def close(self) -> None:
         """Unmap what is not in use."""
@@ -129,11 +177,15 @@ class Arena:
             self._own.clear()
             self._own_by_number.clear()
             self._own_bytes = 0
+            self._lent.clear()
             self._mapped.clear()
 
     def _take(self, size: int, until_ns: int | None) -> Slab:
         while True:
             with self._lock:
+                while self._lent.returned:
+                    slab = self._lent.returned.popleft()
+                    self._own[_size_of(slab)].append(slab)
                 for slab in self._own.get(size, ()):
                     if slab.words[STATE] == FREE:
                         slab.words[STATE] = FILLING
@@ -186,6 +238,34 @@ class Arena:
             if len(self._mapped) > _MOST_MAPPED:
                 self._mapped.popitem(last=False)
         return slab
+
+
+def _fitting(nbytes: int) -> int:
+    if nbytes > MAX_BYTES:
+        raise Unencodable("payload", f"{nbytes} bytes, more than {MAX_BYTES}")
+    return rounded(nbytes)
+
+
+def _size_of(slab: Slab) -> int:
+    return DATA_AT + len(slab.data)
+
+
+def _stamped(slab: Slab, address: int) -> int:
+    """Say whose it will be; returns what a frame, or the message's first slab, says of it."""
+    words = slab.words
+    words[ADDRESS] = address
+    words[GENERATION] = generation = next_generation(words[GENERATION])
+    return body_of(slab.number, generation)
+
+
+def _held(slab: Slab, thread: int) -> memoryview:
+    """A read-only view of what is in a slab, which is ours until the last such view is gone."""
+    words = slab.words
+    words[HOLDER] = holder = holder_of(os.getpid(), thread)
+    words[STATE] = HELD
+    held = (ctypes.c_char * words[USED]).from_buffer(slab.data)
+    weakref.finalize(held, _give_back, slab, os.getpid(), holder).atexit = False
+    return memoryview(held).cast("B").toreadonly()
 
 
 def _give_back(slab: Slab, pid: int, holder: int) -> None:

@@ -8,7 +8,7 @@
     prices.read().gbp[3]                           # a snapshot, without a lock
     prices.wait_newer(generation_of(snapshot))     # sleeps until somebody commits
 
-In a system the supervisor makes and holds it (`runtime.vault`); a process gets it by its name (`runtime.regions`).
+In a system the supervisor makes and holds it (`runtime.estate`); a process gets it by its name (`runtime.regions`).
 How it is done stands in `runtime.memory.slots` (what is in the memory), `transaction` and `lock` (who may write).
 
 RG-1  All memory is there at creation, or there is an error: never SIGBUS later.
@@ -25,19 +25,21 @@ import os
 import platform
 import threading
 import time
+import zlib
 from collections.abc import Callable
 from typing import Any, Generic, Self, TypeVar
 
-from actors.errors import BadLayout, OutOfMemory, RegionDamaged, RegionError
+from actors.errors import BadLayout, RegionDamaged, RegionError
 from actors.interfaces import machine_for
 from actors.layout import Layout, bind, shape_of
 from actors.region import DEFAULT_SECONDS, Writers
 from actors.shape import Shape, shape_from
 from runtime.memory import slots
+from runtime.memory.allowance import Allowance
 from runtime.memory.arrays import shown
 from runtime.memory.futex import Futex
 from runtime.memory.lock import Holder, Lock
-from runtime.memory.seal import allocated
+from runtime.memory.seal import STEP_BYTES, allocated_in_steps, at_once
 from runtime.memory.slots import Slots, Snapshot
 from runtime.memory.transaction import Shared, Transaction
 from runtime.structured import line_logger
@@ -50,33 +52,48 @@ _PEEKS = 100  # overtaken so often in a row, a copy is the better way
 _ORDERED = platform.machine() == "x86_64"  # SL-2
 
 
-def create(name: str, layout: type[Layout] | Shape, *, writers: Writers = "many", room: int | None = None) -> int:
-    """Make a region, all zero; the caller owns the descriptor.
+def create(name: str, layout: type[Layout], *, writers: Writers = "many", allowance: Allowance | None = None) -> int:
+    """Make a region of no system, all zero; the caller owns the descriptor. See `create_in_steps`."""
+    return at_once(create_in_steps(name, shape_of(layout), allowance or Allowance(), writers=writers))
+
+
+async def create_in_steps(name: str, shape: Shape, allowance: Allowance, *, writers: Writers = "many") -> int:
+    """Make a region, all zero; the caller owns the descriptor. The event loop goes on meanwhile.
 
     Args:
         name: for errors and /proc.
-        layout: of what it holds, or the shape of one.
+        shape: of what it holds.
+        allowance: what its bytes are taken from.
         writers: "one": the first process that writes is the only one until it ends or closes the region.
-        room: bytes that may be taken; None: half of the machine's memory.
     Raises:
-        OutOfMemory: it is larger than the room, or than what the kernel grants; nothing is left of it.
+        OutOfMemory: it is larger than what is left, or than what the kernel grants; nothing is left of it.
     """
-    shape = layout if isinstance(layout, Shape) else shape_of(layout)
-    wanted = slots.total_nbytes(shape)
-    left = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2 if room is None else room
-    if wanted > left:
-        raise OutOfMemory(wanted, left, f"region {name!r}")
+    wanted, what = slots.total_nbytes(shape), f"region {name!r}"
+    allowance.take(wanted, what)
     try:
-        fd = allocated(f"understudy-region-{name}"[:200], wanted)
+        fd = await allocated_in_steps(f"understudy-region-{name}"[:200], wanted)
     except OSError as exc:
-        raise OutOfMemory(wanted, left, f"region {name!r}: {os.strerror(exc.errno or 0)}") from exc
+        allowance.give(wanted)
+        raise allowance.refusal(wanted, what, exc) from exc
     try:
+        now_ns = time.monotonic_ns()
+        crc = await _crc_of_zeros(shape.nbytes, slots.seed(0, now_ns))
         with mmap.mmap(fd, wanted) as shared:
-            slots.initialise(shared, shape, one_writer=writers == "one", now_ns=time.monotonic_ns())
+            slots.initialise(shared, shape, one_writer=writers == "one", now_ns=now_ns, crc=crc)
     except BaseException:
+        allowance.give(wanted)
         os.close(fd)
         raise
     return fd
+
+
+async def _crc_of_zeros(nbytes: int, crc: int) -> int:
+    zeros = memoryview(bytes(min(nbytes, STEP_BYTES)))
+    for at in range(0, nbytes, STEP_BYTES):
+        crc = zlib.crc32(zeros[: nbytes - at], crc)
+        if nbytes > STEP_BYTES:
+            await asyncio.sleep(0)
+    return crc
 
 
 def described(fd: int, name: str) -> Shape:

@@ -1,6 +1,8 @@
 """Slabs: shared memory for one large payload at a time, made once and used again and again.
 
-    0     state, holder's pid, bytes used, generation, address: words of 8 bytes
+    0     words of 8 bytes: state, holder's pid, bytes used, generation, address, number of lent slabs, and the
+          generation whose frame was written
+    64    the lent slabs of the same message, as a frame would name them
     4096  the payload
 
     FREE ─ its owner takes it ─▶ FILLING ─ filled ─▶ SENT ─ the receiver maps it ─▶ HELD ─ its last view goes ─▶ FREE
@@ -9,22 +11,27 @@ Fresh pages cost several times what copying into warm ones does, so slabs are ke
 stores the next one: nothing is sent to give a slab back.
 
 SL-1  A slab belongs to its message from SENT on, not to its sender: it outlives it.
-SL-2  Only FREE and FILLING go with their owner; SENT is stored just before the frame is written. The supervisor frees
-      what a dead receiver held.
+SL-2  Only FREE and FILLING go with their owner; SENT is stored just before the frame is written, the generation written
+      right after it. Of a dead sender's slab that is SENT and not known to be written the supervisor looks whether
+      any frame names it. It frees what a dead receiver held.
 SL-3  A message names its slab and the generation in which it is the message's: a receiver that has copied what it needs
       gives the slab back long before its handler ends, and by the time it dies another message may be in it.
-SL-4  An answer's slab has its asker's address: should its sender die before it could write the frame, it goes with the
-      asker.
+SL-4  An answer's slab has its asker's address: one that is not taken goes with the asker.
 SL-5  A process is known as its holder by its pid. A thread that is an actor has a number beside it, in the upper half:
       what a dead thread held is told apart from what the others hold, and what must outlive it has no pid any more.
+SL-6  What the program filled in place is in slabs of its own; the frame names the message's first slab, and that one
+      names them. Each comes back by itself; where a message ends unread, all do.
 """
 
 import mmap
 import os
+import struct
+from dataclasses import dataclass
 
 FREE, FILLING, SENT, HELD = 0, 1, 2, 3
-STATE, HOLDER, USED, GENERATION, ADDRESS = 0, 1, 2, 3, 4
+STATE, HOLDER, USED, GENERATION, ADDRESS, LENT, WRITTEN, LENT_AT = 0, 1, 2, 3, 4, 5, 6, 8
 DATA_AT = 4096
+MOST_LENT = DATA_AT // 8 - LENT_AT  # slabs that one message may name
 SMALLEST = 16 * 1024
 _NUMBER_BITS = 40  # of the 64 that a frame has for a body
 _NUMBERS = (1 << _NUMBER_BITS) - 1
@@ -42,7 +49,7 @@ class Slab:
         mapping = mmap.mmap(fd, os.fstat(fd).st_size)
         self.number = number
         view = memoryview(mapping)
-        self.words = view[:64].cast("Q")
+        self.words = view[:DATA_AT].cast("Q")
         self.data = view[DATA_AT:]
 
 
@@ -76,31 +83,54 @@ def parted(body: int) -> tuple[int, int]:
     return body & _NUMBERS, body >> _NUMBER_BITS
 
 
-def state_of(fd: int) -> tuple[int, int]:
-    """State and holder, without mapping it. For the supervisor."""
-    raw = os.pread(fd, 16, 0)
-    return int.from_bytes(raw[:8], "little"), int.from_bytes(raw[8:], "little")
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a slab says of itself, read without mapping it. For the supervisor."""
+
+    state: int
+    holder: int
+    used: int
+    generation: int
+    address: int
+    lent: int
+    written: int
+
+    def is_of(self, generation: int) -> bool:
+        """The message of that generation has not ended (SL-3)."""
+        return self.state in (SENT, HELD) and self.generation == generation
+
+    def is_for(self, address: int) -> bool:
+        """It holds an answer for that asker, which has not taken it (SL-4)."""
+        return self.state == SENT and self.address == address
+
+    def is_held_for(self, address: int) -> bool:
+        """A process, `pid`, holds an answer for that asker in it."""
+        return self.state == HELD and self.address == address and bool(self.pid)
+
+    @property
+    def pid(self) -> int:
+        """Of its holder; 0: a thread that is gone (SL-5)."""
+        return self.holder & _PIDS
+
+    def is_doubtful(self) -> bool:
+        """Its sender may have died before its frame was written (SL-2)."""
+        return self.state == SENT and self.written != self.generation
 
 
-def is_of(fd: int, generation: int) -> bool:
-    """The message of that generation has not ended (SL-3). For the supervisor, when nobody else can end it."""
-    raw = os.pread(fd, 32, 0)
-    return raw[0] in (SENT, HELD) and int.from_bytes(raw[24:], "little") == generation
+_LOOK = struct.Struct("<7Q")
 
 
-def is_for(fd: int, address: int) -> bool:
-    """It holds an answer for that asker, which has not taken it (SL-4). For the supervisor, when the asker is gone."""
-    raw = os.pread(fd, 40, 0)
-    return raw[0] == SENT and int.from_bytes(raw[32:], "little") == address
+def look_at(fd: int) -> Look:
+    """What that slab says of itself."""
+    return Look(*_LOOK.unpack(os.pread(fd, _LOOK.size, 0)))
 
 
-def holder_for(fd: int, address: int) -> int:
-    """Pid of the process that holds an answer for that asker in it; 0 when none does. For the supervisor."""
-    raw = os.pread(fd, 40, 0)
-    is_held = raw[0] == HELD and int.from_bytes(raw[32:], "little") == address
-    return int.from_bytes(raw[8:12], "little") if is_held else 0  # SL-5
+def lent_by(fd: int, look: Look) -> tuple[int, ...]:
+    """The other slabs of the message in that one, as a frame would name them (SL-6)."""
+    count = min(look.lent, MOST_LENT)
+    return struct.unpack(f"<{count}Q", os.pread(fd, 8 * count, 8 * LENT_AT)) if count else ()
 
 
 def set_free(fd: int) -> None:
-    """Give it back in somebody's stead. For the supervisor."""
+    """Give it back in somebody's stead."""
     os.pwrite(fd, FREE.to_bytes(8, "little"), 0)

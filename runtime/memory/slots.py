@@ -65,8 +65,12 @@ def total_nbytes(shape: Shape) -> int:
     return aligned(slots_at + 2 * aligned(shape.nbytes, 64), mmap.PAGESIZE)
 
 
-def initialise(shared: mmap.mmap, shape: Shape, *, one_writer: bool, now_ns: int) -> None:
-    """Make an empty region (all zero, generation 0) of zeroed memory of `total_nbytes`."""
+def initialise(shared: mmap.mmap, shape: Shape, *, one_writer: bool, now_ns: int, crc: int) -> None:
+    """Make an empty region (all zero, generation 0) of zeroed memory of `total_nbytes`.
+
+    Args:
+        crc: of the zeros of one slot, from `seed(0, now_ns)` on.
+    """
     text = shape.describe().encode()
     shared[_TEXT_AT : _TEXT_AT + len(text)] = text
     with memoryview(shared) as memory, memory[:LOCK_AT].cast("Q") as words:
@@ -76,7 +80,7 @@ def initialise(shared: mmap.mmap, shape: Shape, *, one_writer: bool, now_ns: int
         words[_TEXT] = len(text)
         words[_FINGERPRINT], words[_FINGERPRINT + 1] = _halves(shape)
         words[_ONE_WRITER] = one_writer
-        words[_RECORDS + _CRC] = zlib.crc32(memory[words[_SLOTS_AT] :][: shape.nbytes], _seed(0, now_ns))
+        words[_RECORDS + _CRC] = crc
         words[_RECORDS + _COMMITTED_NS] = now_ns
     lock.initialise(shared, LOCK_AT)
     with memoryview(shared) as memory, memory[:LOCK_AT].cast("Q") as words:
@@ -168,7 +172,7 @@ class Slots:
         """Make the spare slot the last commit. Nobody sees it before the last store, everybody after it."""
         generation = self._words[_GENERATION] + 1
         record = _RECORDS + _RECORD * (generation & 1)
-        self._words[record + _CRC] = zlib.crc32(self._slots[generation & 1], _seed(generation, now_ns))
+        self._words[record + _CRC] = zlib.crc32(self._slots[generation & 1], seed(generation, now_ns))
         self._words[record + _COMMITTED_NS] = now_ns
         self._words[_GENERATION] = generation  # SL-1
 
@@ -179,7 +183,7 @@ class Slots:
         content = bytes(self._slots[generation & 1])
         record = _RECORDS + _RECORD * (generation & 1)
         crc, committed_ns = words[record + _CRC], words[record + _COMMITTED_NS]
-        if words[_WRITING] > generation + 1 or zlib.crc32(content, _seed(generation, committed_ns)) != crc:
+        if words[_WRITING] > generation + 1 or zlib.crc32(content, seed(generation, committed_ns)) != crc:
             return None
         return Snapshot(generation, committed_ns, content)
 
@@ -202,5 +206,6 @@ def _halves(shape: Shape) -> tuple[int, int]:
     return int.from_bytes(fingerprint[:8], "little"), int.from_bytes(fingerprint[8:], "little")
 
 
-def _seed(generation: int, now_ns: int) -> int:
+def seed(generation: int, now_ns: int) -> int:
+    """What the checksum of a commit starts from."""
     return (generation + now_ns) & _MASK

@@ -81,13 +81,18 @@ def has_snapshots(actor: type[Any]) -> bool:
     return True
 
 
+def nbytes_of(slot_bytes: int) -> int:
+    """Bytes of a memory with two slots of that size."""
+    return _DATA_AT + 2 * slot_bytes
+
+
 def create(nbytes: int = FIRST_BYTES) -> int:
     """Memory for two slots of that size; the caller owns the descriptor.
 
     Raises:
         OSError: it cannot be had.
     """
-    return allocated("understudy-snapshots", _DATA_AT + 2 * nbytes)
+    return allocated("understudy-snapshots", nbytes_of(nbytes))
 
 
 def latest(fds: list[int]) -> tuple[int, Commit | None]:

@@ -3,10 +3,12 @@
 The counter of our cgroup where there is one (v2: `memory.events`, which counts for all cgroups below it too; v1:
 `memory.oom_control`), else the whole machine's (`/proc/vmstat`). It counts processes, and says of none which: a hint.
 
-Source: Documentation/admin-guide/cgroup-v2.rst, memory.events; proc_pid_cgroup in cgroups(7).
+Source: Documentation/admin-guide/cgroup-v2.rst, memory.events.
 """
 
 from pathlib import Path
+
+from runtime.process.cgroup import files_of
 
 
 class OomCounter:
@@ -19,7 +21,8 @@ class OomCounter:
             proc: where the process's own cgroup and the machine's counters are told.
             cgroups: where cgroup filesystems are mounted.
         """
-        candidates = [*_cgroup_files(proc / "self/cgroup", cgroups), proc / "vmstat"]
+        own = files_of(proc / "self/cgroup", cgroups, v2="memory.events", v1="memory.oom_control")
+        candidates = [*own, proc / "vmstat"]
         self._file = next((file for file in candidates if _count_in(file) is not None), None)
         self._seen = self._count()
 
@@ -31,23 +34,6 @@ class OomCounter:
     def _count(self) -> int:
         count = None if self._file is None else _count_in(self._file)
         return 0 if count is None else count
-
-
-def _cgroup_files(listing: Path, cgroups: Path) -> list[Path]:
-    """Where the counter may be: the cgroup's own path, or, in a namespace that hides it, the root of the mount."""
-    try:
-        lines = listing.read_text().splitlines()
-    except OSError:
-        return []
-    files: list[Path] = []
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if not controllers:
-            files += [cgroups / path.lstrip("/") / "memory.events", cgroups / "memory.events"]
-        elif "memory" in controllers.split(","):
-            mount = cgroups / "memory"
-            files += [mount / path.lstrip("/") / "memory.oom_control", mount / "memory.oom_control"]
-    return files
 
 
 def _count_in(file: Path) -> int | None:

@@ -19,9 +19,8 @@ CO-4  An error in here is `Unencodable` or `Undecodable`; `encode_error` has non
       (KeyboardInterrupt, SystemExit) goes through.
 """
 
-import io
 import pickle
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -29,8 +28,9 @@ import msgspec
 from actors.errors import Undecodable, Unencodable
 from runtime.wire import codec_culprit, codec_error
 from runtime.wire.codec_pickler import NUMBERED, NamePickler, Names, ValuePickler, definition, is_importable
+from runtime.wire.codec_unpickler import READ_ONLY_BUFFER, NumberedUnpickler, WritingUnpickler
 from runtime.wire.definitions import Catalogue, Definitions, StoreFailed
-from runtime.wire.parts import Buffer, Payload, joined, split, whole
+from runtime.wire.parts import Buffer, Parts, Payload, split, whole
 
 PLAIN = 0
 PICKLED = 1
@@ -84,13 +84,17 @@ class Codec:
                 except (OverflowError, ValueError):  # an int beyond 64 bits, a lone surrogate: pickle has them
                     pass
         try:
-            return self._dumps_apart((name, args, kwargs, chain))
+            return self._dumps_apart((name, args, kwargs, chain), name)
         except Exception as exc:  # whatever a user's __reduce__ or __getstate__ raises, here and below
             raise self._refused(exc, f"{name}()", _arguments(name, args, kwargs)) from exc
 
-    def decode_call(self, kind: int, payload: Payload) -> tuple[str, Sequence[Any], dict[str, Any], Sequence[str]]:
+    def decode_call(
+        self, kind: int, payload: Payload, copied: Container[str] = ()
+    ) -> tuple[str, Sequence[Any], dict[str, Any], Sequence[str]]:
         """Decode a message: name, args, kwargs, chain.
 
+        Args:
+            copied: names of the messages whose large arguments are to be private, writable copies.
         Raises:
             Undecodable: with the error that it was as its cause.
         """
@@ -98,7 +102,7 @@ class Codec:
             if kind == PLAIN:
                 chain, name, args = unpack_plain(whole(payload))
                 return name, args, {}, chain or ()
-            name, args, kwargs, chain = self._loads_any(kind, payload)
+            name, args, kwargs, chain = self._loads_any(kind, payload, copied)
             return name, args, kwargs, chain
         except Exception as exc:
             raise _undecodable("message", exc) from exc
@@ -173,15 +177,18 @@ class Codec:
             raise _undecodable("constructor call", exc) from exc
         return actor, args, kwargs
 
-    def _dumps_apart(self, value: object) -> tuple[int, Payload]:
+    def _dumps_apart(self, value: object, name: str = "") -> tuple[int, Payload]:
         apart: list[memoryview] = []
         pickled = self._dumps(value, apart)
-        return (BUFFERED, joined(pickled, apart)) if apart else (PICKLED, pickled)
+        return (BUFFERED, Parts(pickled, apart, name)) if apart else (PICKLED, pickled)
 
-    def _loads_any(self, kind: int, payload: Payload) -> Any:
+    def _loads_any(self, kind: int, payload: Payload, copied: Container[str] = ()) -> Any:
         if kind == PICKLED:
             return self._loads(whole(payload))
-        return self._loads(*split(payload))
+        pickled, buffers = split(payload, copied)
+        if isinstance(buffers[0], bytearray) and READ_ONLY_BUFFER in bytes(pickled):
+            return WritingUnpickler(pickled, self._class_of, buffers).load()
+        return self._loads(pickled, buffers)
 
     def _dumps(self, value: object, apart: list[memoryview] | None = None) -> bytes:
         try:
@@ -198,9 +205,9 @@ class Codec:
             self._picklers.append(pickler)
         return pickled
 
-    def _loads(self, payload: Buffer, buffers: Sequence[memoryview] = ()) -> Any:
+    def _loads(self, payload: Buffer, buffers: Sequence[memoryview | bytearray] = ()) -> Any:
         if payload[0] == NUMBERED[0]:
-            return _NumberedUnpickler(io.BytesIO(memoryview(payload)[1:]), self._class_of, buffers).load()
+            return NumberedUnpickler(payload, self._class_of, buffers).load()
         return pickle.loads(payload, buffers=buffers)
 
     def _class_of(self, number: int) -> type:
@@ -224,20 +231,6 @@ class Codec:
         except Exception as exc:  # it is looked for
             return exc
         return None
-
-
-class _NumberedUnpickler(pickle.Unpickler):
-    """Unpickles what a pickler wrote behind NUMBERED."""
-
-    def __init__(self, file: io.BytesIO, class_of: Callable[[int], type], buffers: Sequence[memoryview]) -> None:
-        super().__init__(file, buffers=buffers)
-        self._class_of = class_of
-
-    def find_class(self, module: str, name: str) -> Any:
-        """What a name in the pickle stands for."""
-        if name == definition.__name__ and module == definition.__module__:
-            return self._class_of
-        return super().find_class(module, name)
 
 
 def _arguments(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[tuple[str, object]]:

@@ -142,6 +142,7 @@ class NamePickler(Pickler):
         self._apart = apart
         self.dump(value)
         pickled = self._pieces.take()
+        self._apart = None  # a pickler that is kept keeps nothing of what it pickled
         self.clear_memo()
         return NUMBERED + pickled if self._is_numbered else pickled
 
@@ -159,6 +160,8 @@ class NamePickler(Pickler):
                 raise GoesByValue
             self._is_numbered = True
             return definition, (number,)
+        if kind is memoryview:
+            return _reduce_view(obj, self._names)
         if kind in _REDUCERS:
             raise GoesByValue
         return NotImplemented if self._names.reach(kind.__module__) else _reduce_instance(obj)
@@ -241,8 +244,8 @@ def fill_class(cls: type, state: Any) -> None:
 _whole: "weakref.WeakSet[type]" = weakref.WeakSet()
 
 
-def view_of(raw: bytes, layout: Any, shape: tuple[int, ...]) -> memoryview:
-    """Called while unpickling: the read-only view that arrived."""
+def view_of(raw: Any, layout: Any, shape: tuple[int, ...]) -> memoryview:
+    """Called while unpickling: the view that arrived, of bytes or of a buffer that was put apart (PK-4)."""
     flat = memoryview(raw)
     view: memoryview = flat.cast(layout) if len(shape) == 1 else flat.cast(layout, shape)
     return view
@@ -253,7 +256,8 @@ def _reduce_view(view: memoryview, _names: Names) -> Any:
     shape = view.shape or ()
     if len(layout) != 1 or (view.ndim > 1 and 0 in shape):  # what cast() cannot make
         raise PicklingError(f"cannot pickle a memoryview of format {view.format!r} and shape {shape}")
-    return view_of, (view.tobytes(), layout, shape)
+    is_large = view.nbytes >= OUT_OF_BAND_BYTES and view.c_contiguous
+    return view_of, (PickleBuffer(view) if is_large else view.tobytes(), layout, shape)
 
 
 def _reduce_file(file: io.TextIOWrapper, _names: Names) -> Any:

@@ -260,6 +260,10 @@ class OpenRegion(_Request, frozen=True, tag="open-region"):
     name: str
 
 
+class Memory(_Request, frozen=True, tag="memory"):
+    """The shared memory of the system. Answer: MemoryStatus."""
+
+
 class Define(_Request, frozen=True, tag="define"):
     """Store a definition that goes by value; memfd beside it. Answer: its number, the old one of a known key."""
 
@@ -300,6 +304,7 @@ Request = (
     | MakeRegion
     | OpenRegion
     | GrowSnapshots
+    | Memory
     | Define
     | Definition
 )
@@ -323,7 +328,8 @@ class ChildStatus(msgspec.Struct, frozen=True):
         in_hand_seconds: since when.
         queued_bytes: waiting in the mailbox.
         mailbox_bytes: its size.
-        large_bytes: large bodies it holds or that wait for it.
+        large_bytes: large payloads it holds: what it was sent and has not dropped.
+        arena_bytes: memory that its process keeps for large payloads that it sends.
         host: "process", or "thread": one of several actors in the process of that pid.
         waiting_seconds: how long what waits there has waited, at least, as of the last look (every 2 s); 0.0: nothing.
         unsaved: commits that are not in its durable file; 0 without one.
@@ -348,11 +354,30 @@ class ChildStatus(msgspec.Struct, frozen=True):
     queued_bytes: int = 0
     mailbox_bytes: int = 0
     large_bytes: int = 0
+    arena_bytes: int = 0
     host: Host = "process"
     waiting_seconds: float = 0.0
     unsaved: int = 0
     saves_failed: int = 0
     lost_lines: int = 0
+
+
+class MemoryStatus(msgspec.Struct, frozen=True):
+    """The shared memory of a system, in bytes.
+
+    Attributes:
+        limit: of all of it together (`memory`).
+        used: of the limit.
+        large: in memory for large payloads, in use or kept for the next.
+        snapshots: in snapshots of actors' states.
+        regions: of each region, by its name.
+    """
+
+    limit: int
+    used: int
+    large: int
+    snapshots: int
+    regions: dict[str, int]
 
 
 class Change(msgspec.Struct, frozen=True):

@@ -1,16 +1,25 @@
-"""Payloads in parts: a pickle, and apart from it the large buffers it refers to, each copied once on the way.
+"""Payloads in parts: a pickle, and apart from it the large buffers it refers to, each copied at most once on the way.
 
-    u32 number of buffers | u32 length of the pickle | u64 length of each buffer | pickle | buffer | buffer …
+    u32 number of buffers | u32 length of the pickle | u32 length of the name | u32 0
+    u64 length, u64 place: of each buffer | name | pickle | buffer | buffer …
 
-Every buffer starts at a multiple of ALIGNMENT, so that an array can be used where it lies.
+A place of 0 is "behind the pickle", in order; any other says which of the message's lent slabs the buffer is in, and
+where in it. The name is a call's: before anything is unpickled it can be told whether its handler wants copies.
+
+Every buffer behind the pickle starts at a multiple of ALIGNMENT, so that an array can be used where it lies.
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
+from dataclasses import dataclass
 
 ALIGNMENT = 64  # a cache line, and what numpy's SIMD loops like best
 
-_HEAD = struct.Struct("<II")
+_HEAD = struct.Struct("<IIII")
+_PLACE = struct.Struct("<QQ")
+_OFFSET_BITS = 40
+_OFFSETS = (1 << _OFFSET_BITS) - 1
+_GAPS = tuple(bytes(n) for n in range(ALIGNMENT))
 
 Buffer = bytes | memoryview
 
@@ -18,58 +27,90 @@ Buffer = bytes | memoryview
 class Parts:
     """A payload that is not in one piece; its buffers are the caller's until it has been sent."""
 
-    __slots__ = ("nbytes", "pieces")
+    __slots__ = ("_name", "_pickled", "buffers")
 
-    def __init__(self, pieces: list[Buffer]) -> None:
-        self.pieces = pieces
-        self.nbytes = sum(len(piece) for piece in pieces)
+    def __init__(self, pickled: bytes, buffers: Sequence[memoryview], name: str = "") -> None:
+        self._pickled = pickled
+        self._name = name.encode()
+        self.buffers = buffers
 
-    def __len__(self) -> int:
-        return self.nbytes
+    def pieces(self, places: Sequence[int] | None = None) -> list[Buffer]:
+        """What to write, one after the other.
+
+        Args:
+            places: of each buffer, as `place_of` makes them; 0 and None: behind the pickle.
+        """
+        places = places or (0,) * len(self.buffers)
+        head = [_HEAD.pack(len(self.buffers), len(self._pickled), len(self._name), 0)]
+        head += [_PLACE.pack(len(buffer), place) for buffer, place in zip(self.buffers, places, strict=True)]
+        pieces: list[Buffer] = [b"".join((*head, self._name, self._pickled))]
+        at = len(pieces[0])
+        for buffer, place in zip(self.buffers, places, strict=True):
+            if not place:
+                gap = _GAPS[-at % ALIGNMENT]
+                pieces += [gap, buffer]
+                at += len(gap) + len(buffer)
+        return pieces
 
 
-Payload = Buffer | Parts
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A payload that arrived in several slabs.
+
+    Attributes:
+        first: all but what was lent.
+        lent: the slabs that its sender had filled in place.
+    """
+
+    first: memoryview
+    lent: Sequence[memoryview]
+
+
+Payload = Buffer | Parts | Arrived
+
+
+def place_of(index: int, offset: int) -> int:
+    """Where a buffer is: that lent slab of the message's, from that byte on."""
+    return index + 1 << _OFFSET_BITS | offset
 
 
 def pieces_of(payload: Payload) -> Sequence[Buffer]:
     """What to write, one after the other."""
-    return payload.pieces if isinstance(payload, Parts) else (payload,)
+    return payload.pieces() if isinstance(payload, Parts) else (whole(payload),)
 
 
 def whole(payload: Payload) -> Buffer:
-    """A payload in one piece."""
-    return b"".join(payload.pieces) if isinstance(payload, Parts) else payload
+    """A payload in one piece; of one that arrived, without what was lent."""
+    if isinstance(payload, Arrived):
+        return payload.first
+    return b"".join(payload.pieces()) if isinstance(payload, Parts) else payload
 
 
-def joined(pickled: bytes, buffers: Sequence[memoryview]) -> Parts:
-    """A payload of a pickle and its buffers."""
-    lengths = struct.pack(f"<{len(buffers)}Q", *(len(buffer) for buffer in buffers))
-    pieces: list[Buffer] = [_HEAD.pack(len(buffers), len(pickled)) + lengths + pickled]
-    at = len(pieces[0])
-    for buffer in buffers:
-        padding = -at % ALIGNMENT
-        pieces += [bytes(padding), buffer]
-        at += padding + len(buffer)
-    return Parts(pieces)
+def split(payload: Payload, copied: Container[str] = ()) -> tuple[memoryview, Sequence[memoryview | bytearray]]:
+    """The pickle and the buffers of a payload that arrived: views of it, or private copies.
 
-
-def split(payload: Payload) -> tuple[memoryview, list[memoryview]]:
-    """The pickle and the buffers of a payload that arrived, as views of it.
-
+    Args:
+        copied: names of the messages whose handlers want copies.
     Raises:
         ValueError: it is not of that form.
     """
+    lent = payload.lent if isinstance(payload, Arrived) else ()
     view = memoryview(whole(payload))
-    count, length = _HEAD.unpack_from(view)
-    lengths = struct.unpack_from(f"<{count}Q", view, _HEAD.size)
-    at = _HEAD.size + 8 * count
-    pickled = view[at : at + length]
-    at += length
+    count, length, name_length, _ = _HEAD.unpack_from(view)
+    places = [_PLACE.unpack_from(view, _HEAD.size + _PLACE.size * index) for index in range(count)]
+    at = _HEAD.size + _PLACE.size * count
+    name = bytes(view[at : at + name_length]).decode()
+    pickled = view[at + name_length : at + name_length + length]
+    at += name_length + length
     buffers: list[memoryview] = []
-    for nbytes in lengths:
-        at += -at % ALIGNMENT
-        buffers.append(view[at : at + nbytes])
-        at += nbytes
-    if at > len(view):
+    for nbytes, place in places:
+        if place:
+            start = place & _OFFSETS
+            buffers.append(lent[(place >> _OFFSET_BITS) - 1][start : start + nbytes])
+        else:
+            at += -at % ALIGNMENT
+            buffers.append(view[at : at + nbytes])
+            at += nbytes
+    if at > len(view) or any(len(buffer) != nbytes for buffer, (nbytes, _) in zip(buffers, places, strict=True)):
         raise ValueError(f"a payload of {len(view)} bytes, expected {at}")
-    return pickled, buffers
+    return pickled, [bytearray(buffer) for buffer in buffers] if name and name in copied else buffers

@@ -69,7 +69,7 @@ def bodies_of(supervisor: Supervisor) -> int:
         with contextlib.suppress(FileNotFoundError):
             if "understudy-slab" in os.readlink(entry):
                 fd = os.open(entry, os.O_RDONLY)
-                count += slab.state_of(fd)[0] != slab.FREE
+                count += slab.look_at(fd).state != slab.FREE
                 os.close(fd)
     return count
 

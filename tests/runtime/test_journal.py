@@ -157,7 +157,7 @@ def test_a_death_while_stopping_ends_the_stop(start: Start, system: Supervisor, 
 def test_a_crash_point_that_is_none_is_a_failed_start(start: Start, tmp_path: Path) -> None:
     with pytest.raises(StartFailed, match="expected one of after-answer"):
         start(child(Ledger, str(tmp_path / "ledger"), CrashAt("nowhere")))
-    assert len(POINTS) == 10
+    assert len(POINTS) == 12
 
 
 @pytest.mark.parametrize("first", range(10))

@@ -23,6 +23,7 @@ from actors import (
 from runtime import Letter, Supervisor
 from runtime.letters import MOST_BYTES, MOST_LETTERS, Letters, as_tell
 from runtime.memory import slab
+from runtime.memory.seal import allocated
 from runtime.testing import wait_until
 from runtime.vault import Vault
 from runtime.wire import frame
@@ -44,7 +45,8 @@ class Kept:
 
     def large(self, nbytes: int) -> bytes:
         """A tell with a large payload, sent."""
-        number, fd = self.vault.make_slab(nbytes, 0)
+        fd = allocated("understudy-slab", nbytes)
+        number = self.vault.hold_slab(fd, nbytes, 0)
         made = slab.Slab(number, fd)
         made.words[slab.GENERATION], made.words[slab.STATE] = 7, slab.SENT
         return frame.large(0, 0, 0, 0, slab.body_of(number, 7))

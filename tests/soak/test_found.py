@@ -22,6 +22,8 @@ from runtime.mailbox.letterbox import Letterbox
 from runtime.mailbox.page import ATTENTION, CLOSED, READY
 from runtime.mailbox.patience import Board, Patience
 from runtime.mailbox.replies import Replies
+from runtime.memory.allowance import Allowance
+from runtime.memory.seal import allocated
 from runtime.memory.slab import ADDRESS, FREE, GENERATION, HELD, SENT, STATE, Slab, body_of, parted, rounded
 from runtime.testing import wait_until
 from runtime.vault import Vault
@@ -114,7 +116,9 @@ class Interrupted:
 
 def test_urgent_messages_that_come_together_as_the_lane_was_seen_empty_are_all_taken(box: Box, tmp_path: Path) -> None:
     codec, board = Codec(), Board(None, 0, 0)
-    replies = Replies(str(tmp_path), box.words, codec, lambda _parts, _address: 0, lambda _body: None)
+    replies = Replies(
+        str(tmp_path), box.words, codec, lambda _payload, _address: 0, lambda _body: None, lambda _body: None
+    )
     inbox = BlockingInbox(
         box.page,
         str(tmp_path / "one"),
@@ -150,11 +154,12 @@ def test_urgent_messages_that_come_together_as_the_lane_was_seen_empty_are_all_t
 
 @pytest.fixture
 def vault() -> Vault:
-    return Vault(1 << 20)
+    return Vault(Allowance(1 << 20))
 
 
 def _slab(vault: Vault) -> Slab:
-    number, fd = vault.make_slab(rounded(1), OWNER)
+    fd = allocated("understudy-slab", rounded(1))
+    number = vault.hold_slab(fd, rounded(1), OWNER)
     return Slab(number, fd)
 
 

@@ -19,7 +19,7 @@ from actors.message import BoundMessage, MessageEntry
 from actors.ref import Ref
 from runtime.cli import main
 from runtime.cli.system import Doors, Reloaded
-from runtime.wire.control import Change, ChildStatus, Ending
+from runtime.wire.control import Change, ChildStatus, Ending, MemoryStatus
 
 CERTIFICATE = DeathCertificate("inventory", 2, 4711, "run", "signal", signal="SIGKILL", restarts=3)
 LETTERS = [
@@ -102,6 +102,9 @@ class FakeSystem:
         if self.refuses is not None:
             raise self.refuses
         return self.changes
+
+    def memory(self) -> MemoryStatus:
+        return MemoryStatus(limit=2 << 30, used=3 << 20, large=1 << 20, snapshots=0, regions={"prices": 2 << 20})
 
     def status(self) -> Sequence[ChildStatus]:
         return self.statuses

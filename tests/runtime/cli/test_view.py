@@ -5,7 +5,7 @@ import json
 import pytest
 
 from runtime.cli.show import console, table_of
-from runtime.wire.control import ChildStatus
+from runtime.wire.control import ChildStatus, MemoryStatus
 from tests.runtime.cli.fake import FakeMachine, FakeSystem, status
 
 
@@ -43,12 +43,13 @@ def test_no_running_system_is_code_3(understudy: FakeMachine, capsys: pytest.Cap
 def test_ps_is_a_row_for_each_actor(understudy: FakeMachine, capsys: pytest.CaptureFixture[str]) -> None:
     assert understudy("ps", "shop") == 0
 
-    heading, first, second = capsys.readouterr().out.splitlines()
+    heading, first, second, memory = capsys.readouterr().out.splitlines()
     assert heading.split() == [
         "NAME",
         "STATE",
         "PID",
         "QUEUE",
+        "LARGE",
         "HANDLED",
         "FAILED",
         "EXPIRED",
@@ -56,9 +57,20 @@ def test_ps_is_a_row_for_each_actor(understudy: FakeMachine, capsys: pytest.Capt
         "IN",
         "HAND",
     ]
-    assert first.split() == ["inventory", "running", "4711", "100/32K", "12", "3", "0", "1"]
+    assert first.split() == ["inventory", "running", "4711", "100/32K", "0/0", "12", "3", "0", "1"]
     assert second.split()[:2] == ["payments.gateway", "restarting"]
     assert second.split()[-3:] == ["charge", "1.500", "s"]
+    assert memory == "memory 3M of 2G: large payloads 1M; snapshots 0; regions prices 2M"
+
+
+def test_ps_tells_the_memory_alone_when_asked_to(understudy: FakeMachine, capsys: pytest.CaptureFixture[str]) -> None:
+    assert understudy("ps", "--memory", "shop") == 0
+    assert capsys.readouterr().out == "memory 3M of 2G: large payloads 1M; snapshots 0; regions prices 2M\n"
+
+    assert understudy("ps", "--memory", "--json", "shop") == 0
+    memory = json.loads(capsys.readouterr().out)
+    assert memory.keys() == set(MemoryStatus.__struct_fields__)
+    assert memory["regions"] == {"prices": 2 << 20}
 
 
 def test_ps_says_whose_state_cannot_be_written_to_disk(capsys: pytest.CaptureFixture[str]) -> None:

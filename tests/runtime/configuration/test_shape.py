@@ -21,7 +21,7 @@ def _tables_of(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def test_the_schema_describes_every_key_and_gives_its_default() -> None:
     without_default = {"actor", "children", "template", "max_children", "name", "on_raise", "layout"}
-    without_default |= {"watchdog", "heartbeat", "limits", "max_rss", "max_messages", "max_age", "durable"}
+    without_default |= {"watchdog", "heartbeat", "limits", "max_rss", "max_messages", "max_age", "durable", "memory"}
 
     for table in _tables_of(json_schema()):
         assert table["additionalProperties"] is False

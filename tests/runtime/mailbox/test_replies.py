@@ -4,7 +4,6 @@ import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,6 +14,7 @@ from runtime.mailbox.replies import PENDING_BYTES, Replies
 from runtime.wire import frame
 from runtime.wire.codec import Codec
 from runtime.wire.frame import ERROR, LARGE, REPLY, unpack_reply
+from runtime.wire.parts import Payload, whole
 
 
 class Store:
@@ -22,10 +22,11 @@ class Store:
 
     def __init__(self) -> None:
         self.held: dict[int, bytes] = {}
+        self.written: list[int] = []
 
-    def put(self, parts: Any, address: int) -> int:
+    def put(self, payload: Payload, address: int) -> int:
         number = len(self.held) + 1
-        self.held[number] = b"".join(map(bytes, parts))
+        self.held[number] = bytes(whole(payload))
         return number
 
     def free(self, number: int) -> None:
@@ -51,7 +52,7 @@ def words() -> memoryview:
 
 @pytest.fixture
 def replies(tmp_path: Path, words: memoryview, store: Store) -> Iterator[Replies]:
-    made = Replies(str(tmp_path), words, Codec(), store.put, store.free)
+    made = Replies(str(tmp_path), words, Codec(), store.put, store.free, store.written.append)
     yield made
     for fd in made._fds.values():
         os.close(fd)
@@ -74,6 +75,16 @@ def test_a_value_that_cannot_be_sent_becomes_the_error_that_says_so(replies: Rep
     assert error.where == "reply of add()"
 
 
+def test_a_large_answer_is_known_to_be_written_once_it_is(replies: Replies, caller: int, store: Store) -> None:
+    raw = replies.frame_of(9, "make", b"x" * 5000, 7)
+    assert store.written == []
+
+    replies.send(7, raw)
+
+    assert store.written == [1]
+    assert not replies.has_pending()
+
+
 def test_a_large_answer_is_stored_and_the_frame_names_it(replies: Replies, store: Store) -> None:
     raw = replies.frame_of(99, "make", b"x" * 10_000)
 
@@ -85,7 +96,7 @@ def test_a_caller_that_is_not_there_is_dropped_and_counted_and_its_slab_given_ba
     replies: Replies, words: memoryview, store: Store
 ) -> None:
     replies.send(8, replies.frame_of(1, "m", 1))
-    replies.send(8, replies.frame_of(1, "m", b"x" * 10_000))
+    replies.send(8, replies.frame_of(1, "m", b"x" * 10_000, 9))
 
     assert words[DROPPED] == 2
     assert store.held == {}
@@ -128,10 +139,10 @@ def test_a_caller_that_goes_while_answers_wait_is_dropped_with_all_of_them(
     tmp_path: Path, words: memoryview, store: Store
 ) -> None:
     held, _ = fifo.create(str(tmp_path / f"{9:016x}"), 4096)
-    replies = Replies(str(tmp_path), words, Codec(), store.put, store.free)
+    replies = Replies(str(tmp_path), words, Codec(), store.put, store.free, store.written.append)
     for n in range(500):
         replies.send(9, replies.frame_of(n + 1, "m", n))
-    replies.send(9, replies.frame_of(1, "m", b"x" * 10_000))
+    replies.send(9, replies.frame_of(1, "m", b"x" * 10_000, 9))
     waiting = len(replies._pending[9])
 
     os.close(held)

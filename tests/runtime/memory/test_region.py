@@ -22,6 +22,7 @@ from actors.errors import (
 from actors.layout import Layout, array, committed_at_of, field, generation_of
 from runtime.memory import arrays, slots
 from runtime.memory import region as region_module
+from runtime.memory.allowance import Allowance
 from runtime.memory.region import Region, create
 from tests.runtime.memory.farm import Small
 
@@ -158,7 +159,7 @@ def test_a_transaction_is_entered_once(region):
 
 
 def test_without_numpy_arrays_are_memoryviews(make, monkeypatch):
-    monkeypatch.setattr(arrays, "_numpy", lambda: None)
+    monkeypatch.setattr(arrays, "numpy", lambda: None)
     region = make(Marks)
     with region.write() as view:
         grid = view.grid
@@ -284,7 +285,7 @@ def test_the_layout_decides_the_size_and_the_memory_cannot_shrink(make, region):
 
 def test_a_region_beyond_the_room_is_refused_with_what_was_asked_and_left():
     with pytest.raises(OutOfMemory) as refused:
-        create("huge", Huge, room=4096)
+        create("huge", Huge, allowance=Allowance(4096))
 
     assert refused.value.wanted > 2 << 20
     assert refused.value.left == 4096
