@@ -43,6 +43,7 @@ from tests.soak.report import Report
 from tests.soak.tally import committed
 
 CALLERS = 1  # their number
+_ANSWER_NS = 1_000_000_000  # an answer is on its way that long at most, whoever is stopped meanwhile
 MOST_RUNS = 3  # of a message with retry=2
 _LAST = 1 << 31
 
@@ -59,6 +60,8 @@ class Fate:
     is_accepted: bool = False
     outcome: int = 0
     said: int = 0
+    due_ns: int = 0  # its deadline
+    ended_ns: int = 0  # of the last run
     begun: list[Record] = field(default_factory=list)
     ended: list[tuple[int, int]] = field(default_factory=list)  # pid and incarnation
 
@@ -134,7 +137,9 @@ class Round:
                 case ledger.TORN:
                     self.torn.append(record)
                 case ledger.INTENT:
-                    self.fates[record.sender, record.seq] = Fate(record.actor, record.flags)
+                    self.fates[record.sender, record.seq] = Fate(
+                        record.actor, record.flags, due_ns=record.at_ns + record.detail * 1_000_000
+                    )
                 case _:
                     self._of_message(record)
 
@@ -157,6 +162,7 @@ class Round:
                     self._kept.append(record)
             case ledger.END:
                 fate.ended.append((record.pid, record.incarnation))
+                fate.ended_ns = record.at_ns
 
     def into(self, report: Report) -> None:
         """Judge it, and add it to a report."""
@@ -256,6 +262,9 @@ class Round:
         if wrong:
             report.wrong_verdicts += 1
             report.note(f"wrong verdict: {_name(key)} to {fate.actor}: {fate}")
+        if fate.outcome == EXPIRED and fate.ended_ns and fate.due_ns - fate.ended_ns > _ANSWER_NS:
+            report.answers_lost += 1
+            report.note(f"answer lost: {_name(key)} to {fate.actor}: {fate}")
         if fate.outcome == ODD or any(begun.flags & DAMAGED for begun in fate.begun):
             report.wrong_answers += 1
             report.note(f"wrong answer: {_name(key)} to {fate.actor}: {fate}")

@@ -40,8 +40,8 @@ def surroundings() -> Surroundings:
 
 
 def _names() -> frozenset[str]:
-    """In shared memory; but for those of other systems, which may start and end meanwhile."""
-    return frozenset(name for name in os.listdir("/dev/shm") if not name.startswith("understudy-"))
+    """In shared memory; but for other systems and other programs' directories, which come and go meanwhile."""
+    return frozenset(name for name in os.listdir("/dev/shm") if not name.startswith(("understudy-", "tmp")))
 
 
 def warm_up(supervisor: Supervisor) -> None:

@@ -44,7 +44,7 @@ class Record:
         actor: number of the actor that the message is for, or that was killed or closed.
         pid, incarnation: of the process a BEGIN, an END or a KILLED is of.
         sender, seq: the message.
-        detail: of an OUTCOME: eight times how it ended, and how far it was said to have got. Of a LETTER: DIED_OF, LEFT, …
+        detail: of an INTENT: milliseconds until its deadline. Of an OUTCOME: eight times how it ended, and how far it was said to have got. Of a LETTER: DIED_OF, LEFT, …
             Of a BEGIN: what the actor had counted before, when it counts. Of a TALLY: what it has counted. Of a PAINTED:
             the region's number.
         at_ns: monotonic.

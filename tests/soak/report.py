@@ -41,6 +41,7 @@ class Report:
         uncounted: what an actor with snapshots has counted more than once, or not, though it should.
         torn: a region that was not whole, or a commit of it that was lost or overwritten.
         letters_wrong: dead letters of which there is no message, or that were dropped for want of room.
+        answers_lost: asks that ended at their deadline, though their handler had ended long before.
         cut_without_a_kill: handlers that began and did not end, though nobody killed their process.
         strangers: handled, but never sent.
         payloads_left: large payloads that were held after their messages had ended.
@@ -81,6 +82,7 @@ class Report:
     hung: int = _fault()
     wrong_verdicts: int = _fault()
     wrong_answers: int = _fault()
+    answers_lost: int = _fault()
     uncounted: int = _fault()
     torn: int = _fault()
     letters_wrong: int = _fault()

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from actors import deadline
+from actors.deadline import ambient
 from actors.errors import (
     ActorDied,
     ActorError,
@@ -145,7 +146,7 @@ class Pen:
     def intend(self, letter: Letter) -> tuple[Any, ...]:
         """Write down what will be sent; returns the message's arguments."""
         flags = _FLAGS.get(letter.name, 0) | (ASK if letter.form in ("ask", "call") else 0)
-        self._put(INTENT, letter, flags)
+        self._put(INTENT, letter, flags, _left_ms(letter.seconds))
         is_weighed = letter.name == "weigh"
         body = image(letter.seq, _IMAGES[letter.seq % 3]) if is_weighed else pattern(letter.seq, letter.nbytes)
         return (self.number, letter.seq, letter.work, body)
@@ -195,6 +196,13 @@ class Pen:
         self._ledger.put(
             kind, actor=letter.target.number, sender=self.number, seq=letter.seq, flags=flags, detail=detail
         )
+
+
+def _left_ms(seconds: float) -> int:
+    """Until the deadline of what is sent now: a producer's handler has inherited one, which may be earlier."""
+    inherited_ns, _ = ambient.get()
+    left = seconds if inherited_ns is None else min(seconds, inherited_ns / 1e9 - monotonic())
+    return max(0, int(left * 1000))
 
 
 class Sender(Pen):

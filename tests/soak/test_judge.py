@@ -1,5 +1,7 @@
 """The judge itself: an oracle that finds nothing is worth something only if it finds what is there."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.soak.judge import MOST_RUNS, Round
@@ -229,6 +231,15 @@ def test_nobody_waits_for_what_a_dead_actor_asked_for() -> None:
 )
 def test_a_verdict_that_the_ledger_contradicts_is_wrong(said: Record, records: list[Record]) -> None:
     assert judged(intent(1, ASK), *records, said).wrong_verdicts == 1
+
+
+def test_an_answer_that_did_not_arrive_until_the_deadline_is_lost() -> None:
+    asked = [replace(intent(1, ASK), detail=2000), begin(1)]
+    early, late = (replace(end(1), at_ns=int(seconds * 1e9)) for seconds in (0.5, 1.5))
+
+    assert judged(*asked, early, outcome(1, EXPIRED, DONE)).answers_lost == 1
+    assert judged(*asked, late, outcome(1, EXPIRED, DONE)).answers_lost == 0
+    assert judged(*asked, early, outcome(1, ANSWERED)).answers_lost == 0
 
 
 def test_an_ask_that_was_cut_is_reported_as_started() -> None:
