@@ -127,7 +127,7 @@ class Ensembles:
 
     def launch(self, worker: Worker, order: Launch, fds: list[int]) -> None:
         """Start an actor as a thread; the descriptors stay the caller's until its launch has ended (EN-1)."""
-        group = worker.path.rpartition(".")[0]
+        group = order.address.rpartition(".")[0]  # of a replica, its pool's supervisor
         ensemble = self._current.get(group)
         if ensemble is None:
             try:

@@ -1,152 +1,98 @@
-"""Count the words of files with several threads that talk over pipes: python examples/pipes/pipes.py [FILE …]
+"""Count the words of files with threads that are actors and talk over pipes: python examples/pipes/pipes.py [FILE …]
 
-    reader ──lines──▶ counter, counter, counter ──counts──▶ this thread
+    reader ──lines──▶ counters.r1, .r2, .r3 ──words──▶ tally ──▶ this program
 
-Each arrow is a `Line`: an actor in a process of its own, whose mailbox is a pipe. Each thread has a pipe of its own,
-too, by which its answers come. No thread shares a variable, a lock or a queue with another.
+Each of the five is a thread of one process, and each has a mailbox: a pipe. No thread shares a variable, a lock or a
+queue with another. `--host process` gives each a process of its own; nothing else changes.
 """
 
+import argparse
+import asyncio
 import sys
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from threading import Thread
-from typing import Any
+from typing import Literal
 
-from actors import Actor, ActorError, Layout, Region, child, field, message
+from actors import Actor, child, deadline, message
 from runtime import Supervisor
 
 COUNTERS = 3
-LINES_AT_ONCE = 64
-ROOM = 8
-END = "end"
+LINES_AT_ONCE = 32
 FILES = [Path(__file__), Path(__file__).with_name("README.md")]
 
 
-class Bell(Layout):
-    """Rung whenever something was put in or taken out: whoever found a line full, or empty, waits for it."""
+class Tally(Actor):
+    """Adds up what the counters find. It has an `async def` handler, so its thread runs an event loop."""
 
-    rung = field("u8")
-
-
-class Line(Actor):
-    """What is put in at one end is taken out at the other, in order; each item by one taker. Never waits itself."""
-
-    def __init__(self, bell: Region[Bell], room: int) -> None:
-        self._bell = bell
-        self._room = room
-        self._items: deque[Any] = deque()
+    def __init__(self) -> None:
+        self._found: dict[int, Mapping[str, int]] = {}
+        self._grew = asyncio.Event()
 
     @message
-    def put(self, item: Any) -> bool:
-        """Put it in; False when there is no room."""
-        if len(self._items) == self._room:
-            return False
-        self._items.append(item)
-        self._ring()
-        return True
+    def add(self, batch: int, words: Mapping[str, int]) -> None:
+        """What was found in one batch; told twice, it counts once."""
+        self._found[batch] = words
+        self._grew.set()
+
+    @message(concurrent=True)
+    async def words(self, batches: int) -> Mapping[str, int]:
+        """All words, once that many batches have been counted; others are added meanwhile."""
+        while len(self._found) < batches:
+            self._grew.clear()
+            await self._grew.wait()
+        return sum(map(Counter, self._found.values()), Counter[str]())
+
+
+class WordCounter(Actor, on_raise="crash"):
+    """Counts. One that crashes is restarted as a new thread: its queue is kept, the batch in hand counted again."""
+
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
+
+    @message(retry=1)
+    def count(self, batch: int, lines: Sequence[str]) -> None:
+        """Count the words of some lines."""
+        self._tally.add.tell(batch, Counter(word for line in lines for word in line.split()))
+
+
+class Reader(Actor):
+    """Reads files. It waits where a pipe is full: nobody has to tell it that the counters cannot keep up."""
+
+    def __init__(self, counters: WordCounter) -> None:
+        self._counters = counters
 
     @message
-    def take(self) -> Any:
-        """Take one out; None when there is none."""
-        if not self._items:
-            return None
-        self._ring()
-        return self._items.popleft()
-
-    def _ring(self) -> None:
-        with self._bell.write() as view:
-            view.rung += 1
-
-
-@dataclass(frozen=True)
-class Talk:
-    """A thread's way to a line: waits, without polling, where the line itself never does."""
-
-    line: Line
-    bell: Region[Bell]
-
-    def put(self, item: Any) -> None:
-        heard = self.bell.generation  # before the attempt, so that no ring is missed
-        while not self.line.put(item):
-            self._wait(heard)
-            heard = self.bell.generation
-
-    def take(self) -> Any:
-        heard = self.bell.generation
-        while (item := self.line.take()) is None:
-            self._wait(heard)
-            heard = self.bell.generation
-        return item
-
-    def _wait(self, heard: int) -> None:
-        self.bell.wait_newer(heard, timeout=1.0)  # then ask again: nobody rings when the system is gone
+    def read(self, files: Sequence[str]) -> int:
+        """Hand out the lines of the files, some at once; returns how many batches that were."""
+        batch = 0
+        for file in files:
+            lines = Path(file).read_text(encoding="utf-8").splitlines()
+            for start in range(0, len(lines), LINES_AT_ONCE):
+                self._counters.count.tell(batch, lines[start : start + LINES_AT_ONCE])
+                batch += 1
+        return batch
 
 
-class Talker(Thread):
-    """A thread that ends, and says why, when the system it talks through is gone."""
-
-    def run(self) -> None:
-        try:
-            super().run()
-        except ActorError as exc:
-            print(f"{self.name}: {exc}", file=sys.stderr)
-
-
-def read(files: Sequence[Path], lines: Talk) -> None:
-    """Put in the lines of the files, some at once, then an end for each counter."""
-    for file in files:
-        text = file.read_text(encoding="utf-8").splitlines()
-        for start in range(0, len(text), LINES_AT_ONCE):
-            lines.put(text[start : start + LINES_AT_ONCE])
-    for _ in range(COUNTERS):
-        lines.put(END)
-
-
-def count(lines: Talk, counts: Talk) -> None:
-    """Count words until the end comes."""
-    while (some := lines.take()) != END:
-        counts.put(Counter(word for line in some for word in line.split()))
-    counts.put(END)
-
-
-def collect(counts: Talk) -> Mapping[str, int]:
-    """Add up what the counters found, until each has come to its end."""
-    found: Counter[str] = Counter()
-    ended = 0
-    while ended < COUNTERS:
-        some = counts.take()
-        if some == END:
-            ended += 1
-        else:
-            found.update(some)
-    return found
-
-
-def main(files: Sequence[Path]) -> Mapping[str, int]:
+def main(files: Sequence[Path], host: Literal["process", "thread"] = "thread") -> Mapping[str, int]:
     """The words of the files, and how often each occurs."""
-    with Supervisor("pipes") as supervisor:
-        talks = []
-        for name in ("lines", "counts"):
-            bell = supervisor.region(name, Bell)
-            talks.append(Talk(supervisor.start(child(Line, bell, ROOM), name=name), bell))
-        lines, counts = talks
-        threads = [Talker(target=read, args=(files, lines), name="reader")]
-        threads += [Talker(target=count, args=(lines, counts), name=f"counter-{n}") for n in range(COUNTERS)]
-        for thread in threads:
-            thread.start()
-        found = collect(counts)
-        for thread in threads:
-            thread.join()
-    return found
+    with Supervisor("pipes") as supervisor, deadline(None):
+        tally = supervisor.start(child(Tally), name="tally", host=host)
+        counters = supervisor.start(child(WordCounter, tally), name="counters", host=host, replicas=COUNTERS)
+        reader = supervisor.start(child(Reader, counters), name="reader", host=host, shutdown=1.0)
+        batches = reader.read([str(file.resolve()) for file in files])
+        return tally.words.ask(batches).result()
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Count the words of files.")
+    parser.add_argument("files", nargs="*", type=Path, default=FILES)
+    parser.add_argument("--host", choices=("process", "thread"), default="thread")
+    given = parser.parse_args()
     try:
-        words = main([Path(name) for name in sys.argv[1:]] or FILES)
+        found = main(given.files, given.host)
     except KeyboardInterrupt:
         sys.exit(130)
-    for word, times in sorted(words.items(), key=lambda item: (-item[1], item[0]))[:10]:
+    for word, times in sorted(found.items(), key=lambda item: (-item[1], item[0]))[:10]:
         print(f"{times:6}  {word}")
-    print(f"{sum(words.values()):6}  words in all")
+    print(f"{sum(found.values()):6}  words in all")

@@ -28,8 +28,10 @@ def give_up_new_privileges() -> None:
 
 
 def set_name(name: str) -> None:
-    """Show a name in ps and /proc/<pid>/comm; the kernel keeps 15 bytes."""
-    fd = os.open("/proc/self/comm", os.O_WRONLY | os.O_CLOEXEC)  # what PR_SET_NAME does, without a call through ctypes
+    """Show a name in ps and /proc/<pid>/comm, for this thread only; the kernel keeps 15 bytes."""
+    fd = os.open(
+        "/proc/thread-self/comm", os.O_WRONLY | os.O_CLOEXEC
+    )  # what PR_SET_NAME does, without a call through ctypes
     try:
         os.write(fd, name.encode()[:15])
     finally:

@@ -240,6 +240,12 @@ def test_a_reference_is_called_like_the_actor_it_points_to(stage):
     assert counter.add.ask(n=1).result(timeout=1) == 13
 
 
+def test_where_an_actor_runs_is_nothing_to_a_stage(stage):
+    counter = stage.start(child(Counter, 10), name="counter", host="thread")
+
+    assert counter.add(1) == 11
+
+
 def test_a_tell_is_handled_at_the_next_run(stage):
     counter = stage.start(child(Counter), name="counter")
     counter.add.tell(1)

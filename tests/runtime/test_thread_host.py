@@ -55,6 +55,10 @@ class Troubled(Actor):
         return os.getpid(), threading.get_ident()
 
     @message
+    def incarnation(self) -> int:
+        return self.context.incarnation
+
+    @message
     def fail(self, text: str) -> None:
         self.context.log.info("about to fail", what=text)
         print(f"{text} on stderr", file=sys.stderr)
@@ -129,6 +133,13 @@ class Async(Actor):
     async def place(self) -> tuple[int, int, bool]:
         await asyncio.sleep(0)
         return os.getpid(), threading.get_ident(), asyncio.get_running_loop().is_running()
+
+
+class Blocking(Actor):
+    @message
+    async def block(self) -> None:
+        while True:
+            pass
 
 
 class Saving(Actor):
@@ -503,15 +514,46 @@ def test_fresh_code_comes_with_a_fresh_process_and_leaves_the_siblings_where_the
     assert fresh.pid() != pid == sibling.pid()
 
 
-def test_a_pool_of_threads_shares_one_process(start: Start, tmp_path: Path) -> None:
+def test_an_event_loop_that_is_blocked_is_found_in_a_thread_too(system: Supervisor, start: Start) -> None:
+    blocked = start(child(Blocking), name="blocked", host="thread", heartbeat=0.3)
+
+    with pytest.raises(ActorDied) as died:
+        blocked.block.ask().result(10)
+
+    assert died.value.certificate.cause == "heartbeat"
+
+
+def test_a_thread_is_recycled_alone_by_its_limits(start: Start) -> None:
+    thread = start(child(Troubled), host="thread", limits=Limits(max_messages=3, jitter=0.0))
+    sibling = start(child(Troubled), host="thread")
+    sibling.add(1)
+    pid, _ = thread.place()
+
+    assert wait_until(lambda: thread.incarnation() > 1)
+
+    assert thread.place()[0] == pid
+    assert sibling.add(0) == 1
+
+
+def test_a_durable_state_outlives_the_process_of_its_thread(start: Start, tmp_path: Path) -> None:
+    saving = start(child(Saving), host="thread", durable=str(tmp_path / "state.db"))
+    saving.add(5)
+
+    os.kill(start(child(Counter), host="thread").pid(), signal.SIGKILL)
+
+    assert saving.add(1) == 6
+
+
+def test_the_replicas_of_a_pool_are_threads_of_their_supervisors_process(start: Start, tmp_path: Path) -> None:
     pool = start(child(Gate), host="thread", replicas=2)
+    sibling = start(child(Counter), host="thread")
 
     held = [pool.hold.ask(str(tmp_path / f"in{n}"), str(tmp_path / "go")) for n in range(2)]
 
     assert wait_until(lambda: all((tmp_path / f"in{n}").exists() for n in range(2)))
     (tmp_path / "go").touch()
     assert [reply.result(5) for reply in held] == ["held", "held"]
-    assert len({pool.pid() for _ in range(8)}) == 1
+    assert {pool.pid() for _ in range(8)} == {sibling.pid()}
 
 
 def test_instances_of_a_dynamic_supervisor_are_threads_where_its_template_is_one(supervisor: Supervisor) -> None:

@@ -35,6 +35,8 @@ def start(supervisor: Supervisor) -> None:
     assert_type(child(Counter, 10), Child[Counter])
     assert_type(child(Counter), Child[Counter])
     assert_type(child(Counter, start=10).options(restart="transient", shutdown="kill"), Child[Counter])
+    assert_type(child(Counter).options(host="thread"), Child[Counter])
+    assert_type(supervisor.start(child(Counter), name="thread", host="thread"), Counter)
     counter = supervisor.start(child(Counter, 10), name="counter", restart="permanent", ready=2.0, drain="discard")
     assert_type(counter, Counter)
     use(counter)

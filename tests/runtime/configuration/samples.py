@@ -65,6 +65,7 @@ restart = "temporary"
 shutdown = "kill"
 [children.payments.children.gateway]
 actor = "MODULE:Outer.Inner"
+host = "thread"
 
 [children.sessions]
 strategy = "dynamic"
@@ -368,6 +369,22 @@ BROKEN = {
     "significant and permanent": (
         'auto_shutdown = "any_significant"\n[children.a]\nactor = "MODULE:Gateway"\nsignificant = true',
         'F:4: children.a.significant: expected restart = "transient" or "temporary" beside it, got "permanent"',
+    ),
+    "host": (
+        '[children.a]\nactor = "MODULE:Gateway"\nhost = "cloud"',
+        'F:3: children.a.host: expected process|thread, got "cloud"',
+    ),
+    "understudy of a thread": (
+        '[children.a]\nactor = "MODULE:Gateway"\nhost = "thread"\nunderstudies = 1',
+        'F:4: children.a.understudies: expected none beside host = "thread", got 1',
+    ),
+    "thread to be killed": (
+        '[children.a]\nactor = "MODULE:Gateway"\nhost = "thread"\nshutdown = "kill"',
+        'F:4: children.a.shutdown: expected a duration or "infinity" beside host = "thread", got "kill"',
+    ),
+    "memory of a thread": (
+        '[children.a]\nactor = "MODULE:Gateway"\nhost = "thread"\nlimits = { max_rss = "1GiB" }',
+        'F:4: children.a.limits.max_rss: expected none beside host = "thread", got "1GiB"',
     ),
     "significant for nobody": (
         '[children.a]\nactor = "MODULE:Gateway"\nrestart = "transient"\nsignificant = true',

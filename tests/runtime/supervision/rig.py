@@ -112,9 +112,9 @@ class Rig:
         self.send(event)
         return self.results.get(event.request)
 
-    def die(self, *paths: Path, kind: str = "crash", certificate: object = None) -> None:
+    def die(self, *paths: Path, kind: str = "crash", certificate: object = None, together: int = 0) -> None:
         """Workers die by themselves, all before any of it is handled."""
-        self.send(*(Exited(path, self.alive.pop(path), Reason(kind, certificate)) for path in paths))
+        self.send(*(Exited(path, self.alive.pop(path), Reason(kind, certificate, together)) for path in paths))
 
     def started(self, path: Path) -> None:
         """A start that hung succeeds."""

@@ -8,6 +8,12 @@ from tests.runtime.supervision.rig import Rig, supervisor, worker
 ABDE = (worker("a"), worker("b"), worker("d"), worker("e"))
 
 
+def window_of(rig):
+    node = rig.tree.nodes.get("")
+    assert node is not None
+    return node.window
+
+
 @pytest.mark.parametrize("kind", ["normal", "shutdown", "crash", "killed"])
 def test_a_permanent_child_is_restarted_whatever_ended_it(kind):
     """Case 22."""
@@ -151,3 +157,31 @@ def test_dynamic_children_restart_each_with_its_own_payload():
     assert found is not None
     assert found.spec.payload == "x"
     assert rig.states() == {"x": "running"}
+
+
+def test_children_that_end_together_cost_the_window_one_together():
+    rig = Rig.up(supervisor("root", *ABDE, max_restarts=1, backoff=None))
+
+    rig.die("a", "b", "d", together=7)
+
+    assert rig.take() == ["start a", "start b", "start d"]
+    assert len(window_of(rig)) == 1
+
+
+def test_the_next_accident_costs_another():
+    rig = Rig.up(supervisor("root", *ABDE, max_restarts=1, backoff=None))
+    rig.die("a", "b", together=7)
+
+    rig.die("d", "e", together=8)
+
+    assert rig.halt is not None
+    assert rig.halt.gave_up
+
+
+def test_of_those_that_end_together_only_a_restart_is_paid_for():
+    rig = Rig.up(supervisor("root", worker("t", "temporary"), worker("a"), max_restarts=1, backoff=None))
+
+    rig.die("t", "a", together=7)
+
+    assert len(window_of(rig)) == 1
+    assert rig.states() == {"a": "running"}
