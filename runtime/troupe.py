@@ -296,7 +296,7 @@ class Troupe:
         if worker.is_ready:
             self._started(worker)
 
-    def failed(self, token: int, error: str) -> None:
+    def failed(self, token: int, error: str, stacks: str = "") -> None:
         """See `launch.Outcome`."""
         if token in self._ensembles:
             self._ensembles.failed(token, error)
@@ -304,7 +304,7 @@ class Troupe:
         worker = self._by_token.pop(token)
         worker.token = 0
         self.leave_seat(worker.seat)
-        self._not_launched(worker, error)
+        self._not_launched(worker, error, stacks=stacks)
 
     def zygote_gone(self, tokens: list[int]) -> None:
         """See `launch.Outcome`; an actor may already play that nobody reported (TR-1)."""
@@ -489,8 +489,8 @@ class Troupe:
         if worker.incarnation == incarnation:
             worker.send_signal(signal.SIGKILL)
 
-    def _not_launched(self, worker: Worker, error: str, together: int = 0) -> None:
-        certificate = not_launched(worker, error)
+    def _not_launched(self, worker: Worker, error: str, together: int = 0, stacks: str = "") -> None:
+        certificate = not_launched(worker, error, stacks)
         worker.certificate = certificate
         worker.gone()
         self._died(certificate)

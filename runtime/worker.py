@@ -116,10 +116,17 @@ def certify(
     )
 
 
-def not_launched(worker: Worker, error: str) -> DeathCertificate:
-    """The certificate of a start that never had a process."""
+def not_launched(worker: Worker, error: str, stacks: str = "") -> DeathCertificate:
+    """The certificate of a start that never had a process; stacks: of the zygote, where it hung."""
     return DeathCertificate(
-        worker.path, worker.incarnation, 0, "start", "launch", traceback=error.rstrip(), restarts=worker.incarnation - 1
+        worker.path,
+        worker.incarnation,
+        0,
+        "start",
+        "launch",
+        traceback=error.rstrip(),
+        native_stack=shortened(stacks),
+        restarts=worker.incarnation - 1,
     )
 
 

@@ -7,6 +7,8 @@ LA-2  A zygote that dies is replaced; what it had been told and not reported is 
 LA-3  A class whose import starts threads is launched cold from then on: imported in the actor's own process.
 LA-4  A zygote that is renewed ends when it has done what it was told; its successor has imported nothing.
 LA-5  A zygote that cannot be made (no descriptors, no processes) is tried again; launches wait for it meanwhile.
+LA-6  A launch that is cancelled has failed only once its zygote is gone, and whatever had come of it has been ended: a
+      process that was forked and not reported may have taken messages.
 """
 
 import asyncio
@@ -20,11 +22,14 @@ from typing import Protocol
 
 import msgspec
 
+from runtime.memory.seal import allocated
 from runtime.process import exit as process_exit
 from runtime.process.order import Gather, Launch, Setup, Spares, decode_report, encode
 from runtime.process.zygote import ActorMain, Zygote, close_all_but
 
 _REOPEN_SECONDS = 0.2
+_DUMP_SECONDS = 1.0  # for the stacks of a zygote that hangs: they take milliseconds
+_STACKS_BYTES = 32768
 
 
 class Outcome(Protocol):
@@ -33,8 +38,8 @@ class Outcome(Protocol):
     def launched(self, token: int, pid: int) -> None:
         """The process exists; it is or will be our child."""
 
-    def failed(self, token: int, error: str) -> None:
-        """No process came of it."""
+    def failed(self, token: int, error: str, stacks: str = "") -> None:
+        """No process came of it; stacks: of the zygote, where that was ended for it."""
 
     def zygote_forked(self, pid: int) -> None:
         """There is a zygote, the first or the next one: its death is to be told by `died`."""
@@ -51,6 +56,7 @@ class _InFlight:
     launch: Launch | Gather
     fds: list[int]
     tries: int = 0
+    is_cancelled: bool = False
 
 
 class Launcher:
@@ -73,6 +79,8 @@ class Launcher:
         self._in_flight: dict[int, _InFlight] = {}
         self._cold: set[int] = set()
         self._is_open = True
+        self._is_condemned = False
+        self._stacks_fd = -1
         self.pid = 0
 
     @property
@@ -86,26 +94,31 @@ class Launcher:
         Raises:
             OSError: there are no descriptors or no processes; nothing is half-made.
         """
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        supervisor = os.getpid()
-        try:
+        with contextlib.ExitStack() as undo:
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            undo.callback(ours.close)
+            undo.callback(theirs.close)
+            stacks_fd = allocated("understudy-stacks", _STACKS_BYTES)
+            undo.callback(os.close, stacks_fd)
+            supervisor = os.getpid()
             pid = os.fork()
-        except OSError:
-            ours.close()
-            theirs.close()
-            raise
+            undo.pop_all()
         if pid == 0:
             try:
                 signal.pthread_sigmask(signal.SIG_SETMASK, ())
                 signal.set_wakeup_fd(-1)
                 for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                     signal.signal(number, signal.SIG_DFL)
-                close_all_but({theirs.fileno(), *self._keep})
-                Zygote(theirs, supervisor, self._main).run()
+                close_all_but({theirs.fileno(), stacks_fd, *self._keep})
+                Zygote(theirs, supervisor, self._main, stacks_fd).run()
             finally:
                 os._exit(1)
         theirs.close()
         ours.setblocking(False)
+        if self._stacks_fd >= 0:
+            os.close(self._stacks_fd)
+        self._stacks_fd = stacks_fd
+        self._is_condemned = False
         self.pid = pid
         self._sock = ours
         asyncio.get_running_loop().add_reader(ours.fileno(), self._on_report)
@@ -139,12 +152,21 @@ class Launcher:
         self._send(_InFlight(launch, fds))
 
     def cancel(self, token: int) -> None:
-        """It takes too long: whatever holds it up is in the zygote, which is killed and replaced."""
-        if token in self._in_flight:
-            del self._in_flight[token]
-            if self.pid:
-                process_exit.kill(self.pid)
-            self._outcome.failed(token, "the import of its module did not return in time")
+        """It takes too long: whatever holds it up is in the zygote, which writes down where, ends and is replaced.
+
+        The launch has failed once that is so: until then something may have come of it (LA-6).
+        """
+        flight = self._in_flight.get(token)
+        if flight is None:
+            return
+        flight.is_cancelled = True
+        if not self.pid:
+            self._fail_cancelled()
+        elif not self._is_condemned:
+            self._is_condemned = True
+            process_exit.kill(self.pid, signal.SIGABRT)
+            process_exit.kill(self.pid, signal.SIGCONT)  # after it: one that was stopped wakes up into its abort
+            asyncio.get_running_loop().call_later(_DUMP_SECONDS, self._kill, self.pid)
 
     def renew(self, front: Sequence[str] = ()) -> None:
         """Have everything imported anew, for all that is launched from now on (LA-4).
@@ -172,7 +194,20 @@ class Launcher:
         except OSError:  # no descriptor to look for its processes by (LA-5)
             asyncio.get_running_loop().call_later(_REOPEN_SECONDS, self._replace)
             return
+        self._fail_cancelled()
         self._reopen()
+
+    def _kill(self, pid: int) -> None:
+        if self.pid == pid:
+            process_exit.kill(pid)
+
+    def _fail_cancelled(self) -> None:
+        """Tell of the launches that were cancelled; what came of them has been ended."""
+        stacks = os.pread(self._stacks_fd, _STACKS_BYTES, 0).split(b"\0", 1)[0].decode(errors="replace")
+        for token, flight in list(self._in_flight.items()):
+            if flight.is_cancelled:
+                del self._in_flight[token]
+                self._outcome.failed(token, "the import of its module did not return in time", stacks)
 
     def _reopen(self) -> None:
         """Fork a zygote for what is in flight, now or as soon as it can be done (LA-5)."""

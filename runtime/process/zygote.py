@@ -12,9 +12,11 @@ ZY-3  It dies with its supervisor; spares die with their zygote. Until its order
       group, which is how the supervisor tells it from what an actor left behind.
 ZY-4  What it is to fork it settles first: rehearsed (runtime.rehearsal), and frozen, so that the collector writes to
       nothing that is shared. Not before the first launch after an import, which somebody waits for; before the second.
+ZY-4  Where an import hangs is written down at SIGABRT by faulthandler, which needs no GIL.
 """
 
 import contextlib
+import faulthandler
 import gc
 import os
 import select
@@ -72,8 +74,17 @@ class Spare:
 class Zygote:
     """The zygote's process, from the inside."""
 
-    def __init__(self, sock: socket.socket, supervisor: int, main: ActorMain) -> None:
+    def __init__(self, sock: socket.socket, supervisor: int, main: ActorMain, stacks_fd: int) -> None:
+        """Be the zygote of a supervisor.
+
+        Args:
+            sock: to it.
+            supervisor: its pid.
+            main: what an actor process does.
+            stacks_fd: of the memory that the stacks of a fatal signal are written to (ZY-4).
+        """
         self._sock = sock
+        self._stacks_fd = stacks_fd
         self._supervisor = supervisor
         self._main = main
         self._codec = Codec()
@@ -94,6 +105,7 @@ class Zygote:
         os.setpgid(0, 0)
         if os.getppid() != self._supervisor:
             os._exit(0)
+        faulthandler.enable(file=self._stacks_fd, all_threads=True)
         poll = select.poll()
         poll.register(self._sock, select.POLLIN)
         while True:
@@ -212,6 +224,8 @@ class Zygote:
         try:
             wait_for_parent(self._supervisor, middle)
             self._sock.close()
+            faulthandler.disable()  # an actor has last words of its own
+            os.close(self._stacks_fd)
             self._dismiss_spares()  # in our copy only: a spare sees its zygote's end when nobody else holds it
             reset_signals()
             code = main()
