@@ -27,6 +27,7 @@ Drain = Literal["finish", "discard"]
 DurableEvery = float | Literal["message"]
 Host = Literal["process", "thread"]
 
+MOST_TOGETHER = 1024  # tells in one commit; a mailbox of 32 KiB holds fewer
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 
 
@@ -90,6 +91,7 @@ class ChildOptions:
         watchdog: seconds a message may be in hand; then the actor's stacks are dumped and it is killed. None: for ever.
         heartbeat: seconds the event loop of an `async def` actor may be blocked, the same then. None: for ever.
         limits: restarts it in order, between two messages, when it has used them up.
+        snapshot_every: of an actor with snapshots: so many tells that come one after the other share a commit.
         durable: file that the state of an actor with snapshots is also kept in, relative to the working directory of
             whoever starts it; the state then outlives the system. None: in shared memory only.
         durable_every: when it is written there: "message": before the message's answer is sent; or in the background,
@@ -110,6 +112,7 @@ class ChildOptions:
     watchdog: float | None = None
     heartbeat: float | None = None
     limits: Limits | None = None
+    snapshot_every: int = 1
     durable: str | os.PathLike[str] | None = None
     durable_every: DurableEvery = "message"
     host: Host = "process"
@@ -130,6 +133,7 @@ class Options(TypedDict, total=False):
     watchdog: float | None
     heartbeat: float | None
     limits: Limits | None
+    snapshot_every: int
     durable: str | os.PathLike[str] | None
     durable_every: DurableEvery
     host: Host
@@ -308,7 +312,7 @@ def checked(options: ChildOptions, where: str) -> ChildOptions:
             raise BadSpec(where, f"invalid_{name}", f"expected seconds above 0, got {seconds!r}")
     if options.limits is not None:
         _check_limits(options.limits, where)
-    _check_durable(options, where)
+    _check_state(options, where)
     _check_host(options, where)
     return options
 
@@ -340,7 +344,10 @@ def _check_limits(limits: Limits, where: str) -> None:
         raise BadSpec(where, "invalid_limits", f"expected a jitter from 0 to 1, got {limits.jitter!r}")
 
 
-def _check_durable(options: ChildOptions, where: str) -> None:
+def _check_state(options: ChildOptions, where: str) -> None:
+    every = options.snapshot_every
+    if not (isinstance(every, int) and _is_number(every, 1) and every <= MOST_TOGETHER):
+        raise BadSpec(where, "invalid_snapshot_every", f"expected 1 to {MOST_TOGETHER}, got {every!r}")
     if options.durable is not None and not (isinstance(options.durable, str | os.PathLike) and str(options.durable)):
         raise BadSpec(where, "invalid_durable", f"expected the path of a file, got {options.durable!r}")
     if not (options.durable_every == "message" or (_is_number(options.durable_every, 0) and options.durable_every)):

@@ -203,13 +203,15 @@ class _Life:
         if self.snapshots_fd >= 0:
             self.state = self._state()
             await self.state.restore(actor.restore)  # type: ignore[attr-defined]  # has_snapshots has seen both
-            inbox.commit_by(self.state.commits(actor.snapshot, self.unsnapped))  # type: ignore[attr-defined]
+            commit = self.state.commits(actor.snapshot)  # type: ignore[attr-defined]
+            inbox.commit_by(commit, self.unsnapped, self.launch.snapshot_every)
         await call_hook(actor.on_start)
         part = self._part(actor)
         self.host.tell_ready(is_ignored=self.context.stop_reason is not None)
         if self.context.stop_reason is not None:
             return
         reason = await run(part, inbox)
+        inbox.settle()
         try:
             await call_hook(actor.on_stop, reason)
         except Exception:  # the exit goes on

@@ -43,6 +43,7 @@ class Program:
         limits: what recycles it; None: nothing.
         pool: it is one of several behind one reference.
         has_snapshots: its state is committed after each message.
+        snapshot_every: or of so many tells together.
         durable: where that is kept on disk too; None: nowhere.
         host: where it runs.
         digest: of all that it runs, class, constructor call and options: equal ones run the same. b"" equals none.
@@ -60,6 +61,7 @@ class Program:
     limits: Limits | None = None
     pool: bool = False
     has_snapshots: bool = False
+    snapshot_every: int = 1
     durable: Durable | None = None
     host: Host = "process"
     digest: bytes = b""
@@ -159,8 +161,15 @@ class Packer:
             limits=options.limits,
             host=options.host,
             has_snapshots=has_snapshots(actor),
+            snapshot_every=self._snapshot_every(name, actor, options),
             durable=self._durable(name, actor, options),
         )
+
+    def _snapshot_every(self, name: str, actor: type[Actor], options: ChildOptions) -> int:
+        if options.snapshot_every > 1 and not has_snapshots(actor):
+            detail = f"expected an actor with snapshot and restore, got {actor.__qualname__}"
+            raise BadSpec(name, "invalid_snapshot_every", detail)
+        return options.snapshot_every
 
     def _durable(self, name: str, actor: type[Actor], options: ChildOptions) -> Durable | None:
         """Where its state is to be kept; what cannot be known here is found by its start."""
@@ -278,6 +287,7 @@ def _program(plan: Worker, fds: list[int]) -> Program:
         plan.limits,
         pool,
         plan.has_snapshots,
+        plan.snapshot_every,
         plan.durable,
         plan.host,
         digest=_digest(plan),
@@ -293,6 +303,7 @@ def _digest(plan: Worker) -> bytes:
         plan.crash_on_raise,
         plan.drain,
         plan.understudies,
+        plan.snapshot_every,
         plan.durable,
         plan.host,
         *watched,

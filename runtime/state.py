@@ -8,7 +8,7 @@ The file comes before the memory: an answer is sent once the memory has it, by t
 be on disk. Whoever is killed in between has not done the message (KE-1).
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from actors.loop import call_hook
@@ -51,27 +51,22 @@ class State:
         elif not commit.is_blank:
             await self._restore_from_memory(hook, commit)
 
-    def commits(self, take: Callable[[], object], unsnapped: set[str]) -> inbox.Commit:
-        """What commits the state after a message.
-
-        Args:
-            take: the actor's `snapshot`.
-            unsnapped: names of the messages after which it is not called.
-        """
+    def commits(self, take: Callable[[], object]) -> inbox.Commit:
+        """What commits the state; take is the actor's `snapshot`."""
         encode, snapshots, keeper = self._encoding.encode_value, self._snapshots, self._keeper
 
-        def commit(epoch: int, frame: int, reply_to: int, answer: bytes, name: str) -> None:
-            if name not in unsnapped:
-                kind, payload = encode(take(), "snapshot")
-                snapshots.commit(epoch, frame, reply_to, answer, kind, whole(payload))
+        def commit(epoch: int, frame: int, reply_to: int, answer: bytes, others: Sequence[tuple[int, int]]) -> None:
+            kind, payload = encode(take(), "snapshot")
+            snapshots.commit(epoch, frame, reply_to, answer, kind, whole(payload), others)
 
-        def commit_to_both(epoch: int, frame: int, reply_to: int, answer: bytes, name: str) -> None:
-            if name not in unsnapped:
-                kind, payload = encode(take(), "snapshot")
-                state = bytes(whole(payload))
-                assert keeper is not None
-                keeper.save(Row(snapshots.following, kind, state))
-                snapshots.commit(epoch, frame, reply_to, answer, kind, state)
+        def commit_to_both(
+            epoch: int, frame: int, reply_to: int, answer: bytes, others: Sequence[tuple[int, int]]
+        ) -> None:
+            kind, payload = encode(take(), "snapshot")
+            state = bytes(whole(payload))
+            assert keeper is not None
+            keeper.save(Row(snapshots.following, kind, state))
+            snapshots.commit(epoch, frame, reply_to, answer, kind, state, others)
 
         return commit if keeper is None else commit_to_both
 

@@ -477,6 +477,7 @@ class Troupe:
             pollers=self._pollers,
             heartbeat=program.heartbeat or 0.0,
             notice_key=worker.box.notice_key if worker.box is not None else 0,
+            snapshot_every=program.snapshot_every,
             durable=program.durable,
         )
 

@@ -61,7 +61,7 @@ _CLASS_PATH = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*(?:\.[^\W\d]\w*
 
 ACTOR, SUPERVISOR = "actor", "supervisor"
 _BASICS = ("restart", "shutdown", "ready", "mailbox", "replicas", "drain", "understudies")
-_CHECKED = (*_BASICS, "watchdog", "heartbeat", "limits", "durable", "durable_every")
+_CHECKED = (*_BASICS, "watchdog", "heartbeat", "limits", "snapshot_every", "durable", "durable_every")
 
 
 def json_schema() -> JsonSchemaValue:
@@ -238,6 +238,10 @@ class WorkerTable(_Table):
     limits: LimitsTable | None = Field(
         default=None, description="Restarts it in order, between two messages, when it has used them up."
     )
+    snapshot_every: int = Field(
+        default=_OPTIONS.snapshot_every,
+        description="So many tells that come one after the other may share a commit of the state, 1 to 1024.",
+    )
     durable: str | None = Field(
         default=None,
         description="File that the state of an actor with snapshots is kept in too, relative to this file's directory.",
@@ -281,6 +285,7 @@ class WorkerTable(_Table):
             watchdog=self.watchdog,
             heartbeat=self.heartbeat,
             limits=None if self.limits is None else self.limits.to_limits(),
+            snapshot_every=self.snapshot_every,
             durable=self.durable,
             durable_every=self.durable_every,
             host=self.host,

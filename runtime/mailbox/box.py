@@ -188,7 +188,7 @@ class Box:
         aside.settle(self.page)
         for lane in self._lanes():
             for header in lane.unfinished():
-                if commit is not None and (lane.epoch, (header.offset + 1) | lane.mark) == (commit.epoch, commit.frame):
+                if commit is not None and commit.covers(lane.epoch, (header.offset + 1) | lane.mark):
                     if header.is_ask:
                         answered(commit.reply_to, commit.answer)
                     mark_done(lane.area, header)

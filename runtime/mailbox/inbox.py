@@ -9,13 +9,16 @@ IN-4  A plain small message takes the short way through `take_nowait`, with noth
       others (pickled, large, redelivered, empty) the long way. Both store the same things in the same order.
 IN-5  A notice is the supervisor's: it comes by the second lane and carries the mailbox's key. Whatever else has the
       name of one is refused, as every name is that is no message.
+IN-6  Tells that are committed together are not done before that: a crash runs them again, or ends them, as one that was
+      in hand. No answer waits for them, nor they for anything: an ask commits them, and so does an empty journal, a
+      timer and the end. One that runs again is committed alone, so that it does not share the fate of another.
 """
 
 import contextlib
 import os
 import select
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Container
+from collections.abc import Callable, Collection, Container, Sequence
 from struct import error as StructError  # noqa: N812
 from time import monotonic_ns
 from typing import Any
@@ -101,8 +104,9 @@ class Lane:
         self.mark = mark
 
 
-Commit = Callable[[int, int, int, bytes, str], None]
-"""Commits the actor's state: the journal's epoch, the frame's place, the answer's address, the answer, the message."""
+Commit = Callable[[int, int, int, bytes, Sequence[tuple[int, int]]], None]
+"""Commits the actor's state: the journal's epoch, the frame's place, the answer's address, the answer, and epochs and
+places of the tells before it that were not committed yet."""
 
 Unread = Callable[[bytes, str], None]
 """Given the frame of a message that cannot be decoded, and why."""
@@ -146,6 +150,9 @@ class Inbox(ABC):
         self._redelivered = redelivered
         self._was_redelivered = False
         self._commit: Commit | None = None
+        self._unsnapped: set[str] = set()
+        self._every = 1
+        self._group: list[Token] = []  # handled, and not committed
         self._unread: Unread | None = None
         self._notices: Collection[str] = ()
         self._notice_key = 0
@@ -170,9 +177,23 @@ class Inbox(ABC):
         """CLOCK_MONOTONIC."""
         return monotonic_ns()
 
-    def commit_by(self, commit: Commit) -> None:
-        """Have the state committed after each message, before its answer is sent (runtime.memory.snapshots)."""
+    def commit_by(self, commit: Commit, unsnapped: set[str], every: int) -> None:
+        """Have the state committed after each message, before its answer is sent (runtime.memory.snapshots).
+
+        Args:
+            commit: does it.
+            unsnapped: names of the messages after which it is not done.
+            every: up to so many tells that come one after the other are committed together (IN-6).
+        """
         self._commit = commit
+        self._unsnapped = unsnapped
+        self._every = every
+
+    def settle(self) -> None:
+        """Commit what has been handled and is not committed yet."""
+        if self._group and self._commit is not None:
+            self._commit(0, 0, 0, b"", self._places())
+            self._end_group()
 
     def copy_for(self, names: Container[str]) -> None:
         """Decode the large arguments of those messages as private copies, and give their slabs back at once."""
@@ -202,7 +223,8 @@ class Inbox(ABC):
     def timer_done(self) -> None:
         """A timer ran: its effect is committed like a message's."""
         if self._commit is not None:
-            self._commit(0, 0, 0, b"", "")
+            self._commit(0, 0, 0, b"", self._places())
+            self._end_group()
 
     def disown(self) -> None:
         """In a child that was forked in a handler: whatever touches the mailbox from now on ends the child."""
@@ -349,6 +371,7 @@ class Inbox(ABC):
         if lane.fd < 0:
             return self._turn_to_next(lane)
         if self._commit is not None:
+            self.settle()
             self._words[lane.epoch] += 1
         self._words[HANDLED] = self._handled
         lane.at = 0
@@ -374,8 +397,8 @@ class Inbox(ABC):
         """Answer the message (IN-2); an unencodable reply is answered with the error."""
         lane, at, ask_id, reply_to = token
         answer = self._replies.frame_of(ask_id, name, value, reply_to) if ask_id else b""
-        if self._commit is not None:
-            self._commit(self._words[lane.epoch], (at + 1) | lane.mark, reply_to, answer, name)
+        if self._commit is not None and not self._is_committed(token, name, answer):
+            return
         if ask_id:
             self._replies.send(reply_to, answer)
         lane.view[at + STATE_AT] = DONE
@@ -388,7 +411,7 @@ class Inbox(ABC):
         lane, at, ask_id, reply_to = token
         answer = self._replies.frame_of_error(ask_id, error, reply_to) if ask_id else b""
         if self._commit is not None and self._words[IN_HAND]:
-            self._commit(self._words[lane.epoch], (at + 1) | lane.mark, reply_to, answer, "")
+            self._is_committed(token, "", answer, at_once=True)
         if ask_id:
             self._replies.send(reply_to, answer)
         lane.view[at + STATE_AT] = DONE
@@ -396,6 +419,33 @@ class Inbox(ABC):
             self._leases.pop((lane, at), None)
         self._words[FAILED] += 1
         return bool(ask_id)
+
+    def _is_committed(self, token: Token, name: str, answer: bytes, *, at_once: bool = False) -> bool:
+        """Commit the state that a message left; False when that is left to a later message (IN-6)."""
+        lane, at, ask_id, reply_to = token
+        assert self._commit is not None
+        if name in self._unsnapped:
+            if ask_id:
+                self.settle()
+            return True
+        at_once = at_once or bool(ask_id) or self._was_redelivered
+        if not at_once and len(self._group) + 1 < self._every:
+            self._group.append(token)
+            self._handled += 1
+            return False
+        self._commit(self._words[lane.epoch], (at + 1) | lane.mark, reply_to, answer, self._places())
+        self._end_group()
+        return True
+
+    def _places(self) -> list[tuple[int, int]]:
+        return [(self._words[lane.epoch], (at + 1) | lane.mark) for lane, at, _, _ in self._group]
+
+    def _end_group(self) -> None:
+        for lane, at, _, _ in self._group:
+            lane.view[at + STATE_AT] = DONE
+            if self._leases:
+                self._leases.pop((lane, at), None)
+        self._group.clear()
 
     def stop_wanted(self) -> str | None:
         """The word "shutdown" once an ordered stop was asked for and what it lets finish is finished."""

@@ -1,7 +1,7 @@
 """Snapshots: an actor's state, committed with the message that made it, so that its effect is exactly once.
 
     0     commit word: number of the commit << 1 | slot
-    4096  slot 0: what was handled, the answer, the state
+    4096  slot 0: which messages were handled, the answer, the state
     …     slot 1
 
 After a message the new state and the encoded answer are written to the spare slot; then one aligned 8-byte store of the
@@ -19,8 +19,9 @@ import inspect
 import mmap
 import os
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from actors.errors import BadActor
@@ -30,7 +31,8 @@ from runtime.memory.seal import allocated
 FIRST_BYTES = 16 * 1024
 BLANK = 0xFFFFFFFF  # no kind of the codec's
 _DATA_AT = 4096
-_HEAD = struct.Struct("<QQQIIQ")  # epoch, frame, reply address, length of the answer, kind of the state, its length
+_HEAD = struct.Struct("<QQQIIQQ")  # epoch, frame, reply address, length of the answer, kind and length of the state,
+# and how many other frames there are, each an epoch and a frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class Commit:
         reply_to: where its answer goes.
         answer: the reply frame; b"" for none.
         kind, state: as the codec encoded it; BLANK and b"" for none (SN-4).
+        others: epochs and places of the messages before it that are committed with it; all of them tells.
     """
 
     number: int
@@ -53,6 +56,11 @@ class Commit:
     answer: bytes
     kind: int
     state: bytes
+    others: frozenset[tuple[int, int]] = frozenset()
+
+    def covers(self, epoch: int, frame: int) -> bool:
+        """Whether what a message did is in it."""
+        return (epoch, frame) == (self.epoch, self.frame) or (epoch, frame) in self.others
 
     @property
     def is_blank(self) -> bool:
@@ -116,10 +124,13 @@ def _read(fd: int) -> Commit | None:
         return None
     slot_bytes = (os.fstat(fd).st_size - _DATA_AT) // 2
     at = _DATA_AT + (word & 1) * slot_bytes
-    epoch, frame, reply_to, answer_length, kind, length = _HEAD.unpack(os.pread(fd, _HEAD.size, at))
-    answer = os.pread(fd, answer_length, at + _HEAD.size)
-    state = os.pread(fd, length, at + _HEAD.size + answer_length)
-    return Commit(word >> 1, epoch, frame, reply_to, answer, kind, state)
+    epoch, frame, reply_to, answer_length, kind, length, count = _HEAD.unpack(os.pread(fd, _HEAD.size, at))
+    at += _HEAD.size
+    places = struct.unpack(f"<{2 * count}Q", os.pread(fd, 16 * count, at))
+    at += 16 * count
+    answer, state = os.pread(fd, answer_length, at), os.pread(fd, length, at + answer_length)
+    others = frozenset(zip(places[::2], places[1::2], strict=True))
+    return Commit(word >> 1, epoch, frame, reply_to, answer, kind, state, others)
 
 
 class Snapshots:
@@ -150,10 +161,18 @@ class Snapshots:
         self.commit(0, 0, 0, b"", kind, state)
 
     def commit(
-        self, epoch: int, frame: int, reply_to: int, answer: bytes, kind: int, state: bytes | memoryview
+        self,
+        epoch: int,
+        frame: int,
+        reply_to: int,
+        answer: bytes,
+        kind: int,
+        state: bytes | memoryview,
+        others: Sequence[tuple[int, int]] = (),
     ) -> None:
-        """Make a state and an answer the present ones."""
-        nbytes = _HEAD.size + len(answer) + len(state)
+        """Make a state and an answer the present ones, for a message and for others before it."""
+        places = struct.pack(f"<{2 * len(others)}Q", *chain.from_iterable(others)) if others else b""
+        nbytes = _HEAD.size + len(places) + len(answer) + len(state)
         if nbytes > self._slot_bytes:
             fd = self._grow(1 << nbytes.bit_length())
             try:
@@ -162,9 +181,11 @@ class Snapshots:
                 os.close(fd)
         self._number = number = self._number + 1
         slot = self._slots[number & 1]
-        answer_at = _HEAD.size
+        answer_at = _HEAD.size + len(places)
         state_at = answer_at + len(answer)
-        _HEAD.pack_into(slot, 0, epoch, frame, reply_to, len(answer), kind, len(state))
+        _HEAD.pack_into(slot, 0, epoch, frame, reply_to, len(answer), kind, len(state), len(others))
+        if places:
+            slot[_HEAD.size : answer_at] = places
         slot[answer_at:state_at] = answer
         slot[state_at : state_at + len(state)] = state
         self._word[0] = number << 1 | number & 1  # SN-3

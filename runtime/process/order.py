@@ -37,6 +37,7 @@ class Launch(msgspec.Struct, frozen=True, tag="launch"):
         pollers: how many processes may poll at a time.
         notice_key: what the supervisor's own frames carry.
         heartbeat: seconds between signs of life of its event loop, as `ChildOptions.heartbeat`; 0: none.
+        snapshot_every: as `ChildOptions.snapshot_every`.
         durable: where its state is kept on disk; None: nowhere.
     """
 
@@ -55,6 +56,7 @@ class Launch(msgspec.Struct, frozen=True, tag="launch"):
     pollers: int
     heartbeat: float = 0.0
     notice_key: int = 0
+    snapshot_every: int = 1
     durable: Durable | None = None
 
 

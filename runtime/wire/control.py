@@ -54,6 +54,7 @@ class Worker(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="worke
     limits: Limits | None = None
     host: Host = "process"
     has_snapshots: bool = False
+    snapshot_every: int = 1
     durable: Durable | None = None
 
 

@@ -12,9 +12,10 @@ from typing import Any, Self
 
 import pytest
 
-from actors import Actor, ActorDied, BadActor, child, deadline, message
+from actors import Actor, ActorDied, BadActor, BadSpec, child, deadline, message
 from actors.child import Options
 from runtime import Supervisor
+from runtime.testing import wait_until
 
 pytestmark = pytest.mark.process
 
@@ -25,9 +26,10 @@ class Counter(Actor):
     def __init__(self) -> None:
         self.total = 0
         self.ballast = b""
-        self.unsaved = 0
+        self.taken = 0
 
     def snapshot(self) -> tuple[int, bytes]:
+        self.taken += 1
         return self.total, self.ballast
 
     def restore(self, state: tuple[int, bytes]) -> None:
@@ -59,6 +61,22 @@ class Counter(Actor):
     @message(snapshot=False)
     def look(self) -> tuple[int, int, int]:
         return self.total, len(self.ballast), self.context.incarnation
+
+    @message
+    def add_once(self, n: int) -> None:
+        self.total += n
+
+    @message(urgent=True)
+    def add_ahead(self, n: int) -> None:
+        self.total += n
+
+    @message(snapshot=False)
+    def nap(self) -> None:
+        time.sleep(0.2)
+
+    @message(snapshot=False)
+    def commits(self) -> int:
+        return self.taken
 
     @message
     def add_later(self, n: int) -> None:
@@ -166,6 +184,70 @@ def test_a_restart_by_hand_keeps_the_state_and_a_new_start_does_not(supervisor: 
     assert supervisor.start(child(Counter), name="counter").look()[0] == 0
 
 
+def test_tells_that_wait_together_are_committed_together(supervisor: Supervisor) -> None:
+    counter = supervisor.start(child(Counter), name="counter", snapshot_every=10)
+
+    counter.nap.tell()
+    for _ in range(100):
+        counter.add.tell(1)
+
+    assert counter.add(1) == 101
+    assert counter.commits() == 11
+    os.kill(counter.pid(), signal.SIGKILL)
+    assert counter.look()[0] == 101
+
+
+def test_a_tell_that_nothing_follows_is_committed_alone(supervisor: Supervisor) -> None:
+    counter = supervisor.start(child(Counter), name="counter", snapshot_every=10)
+    [status] = supervisor.children()
+
+    counter.add.tell(1)
+    assert wait_until(lambda: supervisor.children()[0].handled == 1)
+    os.kill(status.pid, signal.SIGKILL)
+
+    assert counter.look()[0] == 1
+
+
+@pytest.mark.parametrize("urgent", [False, True])
+def test_of_a_group_that_was_not_committed_all_or_nothing_happened(supervisor: Supervisor, urgent: bool) -> None:
+    """With a retry each is run again, once; without one each is a dead letter, as the one in hand is."""
+    counter = supervisor.start(child(Counter), name="counter", snapshot_every=1000)
+    counter.nap.tell()
+    for _ in range(5):
+        counter.add.tell(1)
+        counter.add_once.tell(100)
+    counter.add_and_die.tell(1000)
+    if urgent:
+        counter.add_ahead.tell(10)
+
+    assert counter.look() == (15 if urgent else 5, 0, 2)
+    names = [letter.message for letter in supervisor.letters()]
+    assert sorted(names) == ["add_and_die", *["add_once"] * 5]
+
+
+def test_a_group_ends_before_an_answer_is_sent_and_in_an_orderly_stop(supervisor: Supervisor) -> None:
+    counter = supervisor.start(child(Counter), name="counter", snapshot_every=1000)
+    counter.nap.tell()
+    for _ in range(5):
+        counter.add_once.tell(1)
+    assert counter.look()[0] == 5
+    os.kill([status.pid for status in supervisor.children()][0], signal.SIGKILL)
+    assert counter.look()[0] == 5
+
+    counter.nap.tell()
+    for _ in range(5):
+        counter.add_once.tell(1)
+    supervisor.restart("counter")
+    assert counter.look()[0] == 10
+    assert supervisor.letters() == []
+
+
+@pytest.mark.parametrize("value", [0, 1025, True, 1.5, "10"])
+def test_how_many_share_a_commit_is_a_number(value: Any) -> None:
+    with pytest.raises(BadSpec, match="expected 1 to 1024"):
+        child(Counter).options(snapshot_every=value)
+
+
 def test_one_hook_without_the_other_is_refused(supervisor: Supervisor) -> None:
     with pytest.raises(BadActor, match="expected both snapshot"):
         supervisor.start(child(HalfHearted), name="half")
@@ -210,13 +292,24 @@ class Killer:
                         self.kills += 1
 
 
-@pytest.mark.parametrize("durable_every", [None, 0.05, "message"], ids=["memory", "background", "each message"])
+KEPT: dict[str, Options] = {
+    "memory": {},
+    "in groups": {"snapshot_every": 20},
+    "background": {"durable_every": 0.05},
+    "each message": {"durable_every": "message"},
+    "in groups on disk": {"snapshot_every": 20, "durable_every": "message"},
+}
+
+
+@pytest.mark.parametrize("kept", KEPT.values(), ids=KEPT)
 def test_every_message_counts_exactly_once_under_random_kills(
-    nothing_left: Path, tmp_path: Path, durable_every: Any
+    nothing_left: Path, tmp_path: Path, kept: Options
 ) -> None:
     """Retried messages and committed state: the sum is what was sent, and each answer that came is in it."""
     assert nothing_left
-    kept: Options = {"durable": tmp_path / "state.db", "durable_every": durable_every} if durable_every else {}
+    if "durable_every" in kept:
+        kept = {**kept, "durable": tmp_path / "state.db"}
+    asks_every = 50 if "snapshot_every" in kept else 3
     sent = answered = 0
     with Supervisor("test", backoff=None, max_restarts=1_000_000) as supervisor:
         counter = supervisor.start(child(Counter), name="counter", **kept)
@@ -224,7 +317,7 @@ def test_every_message_counts_exactly_once_under_random_kills(
             while not killer.is_done:
                 sent += 1
                 with deadline(30):
-                    if sent % 3:
+                    if sent % asks_every:
                         counter.add.tell(1)
                     else:
                         answered = counter.add(1)
@@ -232,6 +325,6 @@ def test_every_message_counts_exactly_once_under_random_kills(
 
         assert counter.look()[0] == sent >= answered
     print(f"{killer.kills} kills, {sent} messages: the counter ended at {sent}")
-    if kept:
+    if "durable" in kept:
         with Supervisor("test") as supervisor:
             assert supervisor.start(child(Counter), name="counter", **kept).look()[0] == sent
