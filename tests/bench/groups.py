@@ -76,6 +76,7 @@ def snapshot(scale: Scale) -> Iterator[Row]:
         file = f"{directory}/state.db"
         plain = running.start(child(Tally), name="plain")
         kept = running.start(child(Ledger), name="kept")
+        shared = running.start(child(Ledger), name="shared", snapshot_every=100)
         behind = running.start(child(Ledger), name="behind", durable=file, durable_every=1.0)
         synced = running.start(child(Ledger), name="synced", durable=file)
 
@@ -88,12 +89,13 @@ def snapshot(scale: Scale) -> Iterator[Row]:
 
             return seconds(run) / count * 1e6
 
-        often = in_turn(scale.rounds, *(partial(tells, actor, count) for actor in (plain, kept, behind)))
-        without, with_one, with_file = (Sample(tuple(values), "µs") for values in often)
+        often = in_turn(scale.rounds, *(partial(tells, actor, count) for actor in (plain, kept, shared, behind)))
+        without, with_one, with_few, with_file = (Sample(tuple(values), "µs") for values in often)
         bare = partial(_commits, f"{directory}/bare.db", few)
         on_disk, alone = in_turn(scale.rounds, partial(tells, synced, few), bare)
     less = "a tell without"
     yield Row("snapshot", "small state, a tell with a commit", with_one, without, less, [AtMostMore(5)])
+    yield Row("snapshot", "… that up to 100 tells share", with_few, without, less, [AtMostMore(5)])
     yield Row("snapshot", "… and in a file every second", with_file, without, less, [AtMostMore(10)])
     values = Sample(tuple(on_disk), "µs"), Sample(tuple(alone), "µs")
     yield Row("snapshot", "… and in a file at each message", *values, "a row in SQLite, synced", [AtMostTimes(1.5)])

@@ -86,6 +86,7 @@ def test_a_child_gets_its_real_class_its_arguments_and_every_option(tmp_path: Pa
         watchdog=30.0,
         heartbeat=5.0,
         limits=Limits(1 << 30, 100_000, 21_600.0, 0.2),
+        snapshot_every=10,
         durable=str(tmp_path / "state.db"),
         durable_every=2.0,
     )

@@ -10,12 +10,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from actors import Actor, BadSpec, StartFailed, child, deadline, message
+from actors import Actor, BadSpec, StartFailed, child, deadline, message, tree
 from runtime import Supervisor
 from runtime.testing import processes_of, wait_until
 
@@ -164,6 +165,53 @@ def test_in_the_background_a_killed_actor_goes_on_from_shared_memory(supervisor:
     assert totals(file) == {}
     supervisor.stop("counter")
     assert totals(file) == {("test", "counter"): 3}
+
+
+def test_an_actor_that_becomes_durable_goes_on_and_is_written(nothing_left: Path, file: Path) -> None:
+    assert nothing_left
+    with Supervisor("test", children={"counter": child(Counter)}) as supervisor:
+        counter = supervisor.ref("counter", Counter)
+        counter.add(5)
+
+        [change] = supervisor.reload(tree(children={"counter": child(Counter).options(durable=file)}))
+
+        assert (change.kind, change.error) == ("changed", "")
+        assert totals(file) == {("test", "counter"): 5}
+        assert counter.add(1) == 6
+        assert totals(file) == {("test", "counter"): 6}
+
+
+def test_a_state_of_a_class_that_goes_by_value_is_there_for_the_next_system(nothing_left: Path, file: Path) -> None:
+    """Within a system such a class has a number; in the file it is whole."""
+
+    @dataclass
+    class Note:
+        text: str
+
+    class Notebook(Actor):
+        def __init__(self) -> None:
+            self.notes: list[Note] = []
+
+        def snapshot(self) -> list[Note]:
+            return self.notes
+
+        def restore(self, state: list[Note]) -> None:
+            self.notes = state
+
+        @message
+        def write(self, text: str) -> None:
+            self.notes.append(Note(text))
+
+        @message(snapshot=False)
+        def read(self) -> list[str]:
+            return [note.text for note in self.notes]
+
+    assert nothing_left
+    for n in range(3):
+        with Supervisor("test") as supervisor:
+            notebook = supervisor.start(child(Notebook), name="notebook", durable=file)
+            assert notebook.read() == [str(m) for m in range(n)]
+            notebook.write(str(n))
 
 
 def test_the_state_outlives_a_stop_for_good(supervisor: Supervisor, file: Path) -> None:

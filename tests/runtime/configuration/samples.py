@@ -55,6 +55,7 @@ understudies = 1
 watchdog = "30s"
 heartbeat = 5
 limits = { max_rss = "1GiB", max_messages = 100000, max_age = "6h", jitter = 0.2 }
+snapshot_every = 10
 durable = "state.db"
 durable_every = "2s"
 
@@ -227,6 +228,10 @@ BROKEN = {
     "limits": (
         '[children.a]\nactor = "MODULE:Gateway"\nlimits = { max_messages = 0 }',
         "F:3: children.a.limits: expected a whole max_messages from 1 on, got { max_messages = 0 }",
+    ),
+    "snapshot_every": (
+        '[children.a]\nactor = "MODULE:Gateway"\nsnapshot_every = 0',
+        "F:3: children.a.snapshot_every: expected 1 to 1024, got 0",
     ),
     "durable": (
         '[children.a]\nactor = "MODULE:Gateway"\ndurable = 3',
