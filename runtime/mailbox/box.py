@@ -44,6 +44,7 @@ class Box:
             OSError: no memory, no descriptors, no inodes; nothing is left half-made.
         """
         self.directory = directory
+        self._root = root
         self._path = f"{root}/{directory}"
         Path(self._path).mkdir(mode=0o700, parents=True, exist_ok=True)
         with contextlib.ExitStack() as undo:
@@ -224,13 +225,15 @@ class Box:
         )
 
     def discard(self) -> None:
-        """Let go of everything, names included. The directory stays while it holds other mailboxes."""
+        """Let go of everything, names included. Directories stay while they hold other mailboxes."""
         self.words[page.LIFE] = page.CLOSED
         for name in ("mailbox", "urgent"):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(f"{self._path}/{name}")
         with contextlib.suppress(OSError):
             os.rmdir(self._path)
+            for above in Path(self.directory).parents[:-2]:  # of supervisors below the root's `children`
+                os.rmdir(f"{self._root}/{above}")
         for fd in (self._mailbox, self._urgent, self.page_fd, *self._snapshots):
             os.close(fd)
         self.page.close()

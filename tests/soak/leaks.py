@@ -26,6 +26,15 @@ class Surroundings:
     names: frozenset[str]
 
 
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """Of the supervisor: its descriptors, and the names in its directory."""
+
+    descriptors: Counter[str]
+    directory: Path
+    names: frozenset[Path]
+
+
 class Nobody(Actor):
     """Starts once, so that what a first start leaves open is no leak."""
 
@@ -93,13 +102,20 @@ def _words(entry: Path) -> list[bytes]:
         return [file.read(8) for _ in range(3)]
 
 
-def check_descriptors(report: Report, pid: int, before: Counter[str]) -> None:
+def holdings(pid: int, directory: Path) -> Holdings:
+    """As they are now."""
+    return Holdings(descriptors(pid), directory, frozenset(directory.rglob("*")))
+
+
+def check_holdings(report: Report, pid: int, before: Holdings) -> None:
     """All actors are stopped and forgotten, all clients but one gone: the supervisor holds no more than at first."""
-    wait_until(lambda: not descriptors(pid) - before, _SECONDS)
-    left = descriptors(pid) - before
+    wait_until(lambda: not descriptors(pid) - before.descriptors, _SECONDS)
+    left = descriptors(pid) - before.descriptors
+    names = sorted(str(name) for name in set(before.directory.rglob("*")) - before.names)
     report.descriptors_left += left.total()
-    if left:
-        report.note(f"descriptors left in the supervisor: {dict(left)}")
+    report.files_left += len(names)
+    if left or names:
+        report.note(f"left by the supervisor: descriptors {dict(left)}, names {names}")
 
 
 def check_surroundings(report: Report, before: Surroundings, directory: Path) -> None:

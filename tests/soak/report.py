@@ -46,7 +46,7 @@ class Report:
         strangers: handled, but never sent.
         payloads_left: large payloads that were held after their messages had ended.
         descriptors_left, processes_left, files_left: at the end.
-        memory_grown, descriptors_grown: of the supervisor, from the first tenth of a long soak to the last.
+        memory_grown, descriptors_grown, names_grown, processes_grown: from the first tenth of a long soak to the last.
         samples: of the supervisor, at the end of each round.
         notes: a line on each of the first faults.
     """
@@ -94,6 +94,8 @@ class Report:
     files_left: int = _fault()
     memory_grown: int = _fault()
     descriptors_grown: int = _fault()
+    names_grown: int = _fault()
+    processes_grown: int = _fault()
     samples: list[Sample] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -105,7 +107,8 @@ class Report:
     def close(self, seconds: float) -> None:
         """The soak is over: see whether what was sampled has grown."""
         self.seconds = seconds
-        self.memory_grown, self.descriptors_grown = growth(self.samples)
+        grown = growth(self.samples)
+        self.memory_grown, self.descriptors_grown, self.names_grown, self.processes_grown = grown
 
     def note(self, line: str) -> None:
         """Say more of a fault."""

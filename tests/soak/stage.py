@@ -11,7 +11,6 @@ import shutil
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -83,12 +82,13 @@ class Stage:
             with self._supervisor:
                 leaks.warm_up(self._supervisor)
                 self._canvas = self._supervisor.region(CANVAS, Canvas)
-                held = leaks.descriptors(self._supervisor.pid)
+                held = leaks.holdings(self._supervisor.pid, self._directory / "run")
                 with self._traffic:
                     self._start()
                     while monotonic() - start < seconds and not self.report.hung:
                         self._round(min(_ROUND_SECONDS, max(1.0, seconds - (monotonic() - start))))
-                        self.report.samples.append(sample.take(self._supervisor.pid, monotonic() - start))
+                        taken = sample.take(self._supervisor.pid, self._directory / "run", monotonic() - start)
+                        self.report.samples.append(taken)
                     self._stop()
                 self._supervisor_is_empty(held)
                 self._canvas.close()
@@ -135,11 +135,11 @@ class Stage:
             self._supervisor.stop(status.path)
             self._supervisor.delete(status.path)
 
-    def _supervisor_is_empty(self, held: Counter[str]) -> None:
+    def _supervisor_is_empty(self, held: leaks.Holdings) -> None:
         """Everybody has stopped: nothing but what it held at first is held."""
         self._clerk(self._supervisor).list()
         leaks.check_payloads(self.report, self._supervisor.pid)
-        leaks.check_descriptors(self.report, self._supervisor.pid, held)
+        leaks.check_holdings(self.report, self._supervisor.pid, held)
 
     def _clerk(self, client: Client) -> Clerk:
         return Clerk(client, self._ledger, self._known)

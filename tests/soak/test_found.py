@@ -196,6 +196,19 @@ def test_an_answer_that_was_never_taken_goes_with_its_asker(vault: Vault, tmp_pa
     assert os.listdir(tmp_path / "replies") == []
 
 
+def test_the_directories_of_a_supervisor_go_with_its_last_mailbox(tmp_path: Path) -> None:
+    outer, first, second = (
+        Box(str(tmp_path), f"children/{path}", 4096) for path in ("a", "b/children/c", "b/children/d/children/e")
+    )
+
+    first.discard()
+    assert (tmp_path / "children/b/children").exists()
+    second.discard()
+    assert os.listdir(tmp_path / "children") == ["a"]
+    outer.discard()
+    assert os.listdir(tmp_path) == ["children"]
+
+
 _CALLER = """
 import sys
 from runtime import connect

@@ -328,14 +328,15 @@ def test_a_region_that_was_torn_or_whose_commit_was_overwritten_is_a_fault() -> 
 
 
 def test_what_grows_with_time_is_a_fault() -> None:
-    def grown(kib: int, descriptors: int, rounds: int = 100) -> Report:
-        report = Report("s", samples=[Sample(n, 20_000 + kib * n, 100 + descriptors * n, 0, 0) for n in range(rounds)])
+    def grown(kib: int, more: int, rounds: int = 100) -> Report:
+        samples = [Sample(n, 20_000 + kib * n, 9 + more * n, 9 + more * n, 9 + more * n, 0, 0) for n in range(rounds)]
+        report = Report("s", samples=samples)
         report.close(1.0)
         return report
 
     assert grown(0, 0).faults == 0
     assert grown(100, 0).memory_grown > 0
-    assert grown(0, 1).descriptors_grown > 0
+    assert grown(0, 1).descriptors_grown == grown(0, 1).names_grown == grown(0, 1).processes_grown > 0
     assert grown(100, 1, rounds=10).faults == 0, "too short to say"
 
 

@@ -37,13 +37,15 @@ def test_actors_that_start_and_stop_for_good_leave_neither_memory_nor_descriptor
 ) -> None:
     for number in range(_WARM):
         _come_and_go(supervisor, number)
-    before, held = sample.take(supervisor.pid, 0.0), leaks.descriptors(supervisor.pid)
-    names, processes = set(runtime_directory.rglob("*")), len(processes_of(runtime_directory))
+    before, held = sample.take(supervisor.pid, runtime_directory, 0.0), leaks.descriptors(supervisor.pid)
+    names = set(runtime_directory.rglob("*"))
 
     for number in range(_WARM, _WARM + _TIMES):
         _come_and_go(supervisor, number)
 
     assert wait_until(lambda: not leaks.descriptors(supervisor.pid) - held)
     assert set(runtime_directory.rglob("*")) == names
-    assert wait_until(lambda: len(processes_of(runtime_directory)) <= processes + 1)  # a spare may have been on its way
-    assert sample.take(supervisor.pid, 0.0).memory_kib - before.memory_kib < _MOST_KIB
+    assert wait_until(
+        lambda: len(processes_of(runtime_directory)) <= before.processes + 1
+    )  # a spare may have been on its way
+    assert sample.take(supervisor.pid, runtime_directory, 0.0).memory_kib - before.memory_kib < _MOST_KIB
