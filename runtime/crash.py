@@ -28,11 +28,13 @@ from typing import Any
 
 from runtime.mailbox import aside as aside_module
 from runtime.mailbox import asyncinbox as asyncinbox_module
+from runtime.mailbox import commits as commits_module
 from runtime.mailbox import inbox as inbox_module
 from runtime.mailbox import journal as journal_module
 from runtime.mailbox import replies as replies_module
-from runtime.mailbox.inbox import Inbox, Lane
+from runtime.mailbox.inbox import Inbox
 from runtime.mailbox.journal import Journal
+from runtime.mailbox.lane import Lane
 from runtime.wire.codec import unpack_plain
 
 VARIABLE = "UNDERSTUDY_CRASH_AT"
@@ -53,7 +55,7 @@ POINTS = frozenset(
     }
 )
 
-_TRACED_MODULES = (inbox_module, asyncinbox_module, aside_module, journal_module, replies_module)
+_TRACED_MODULES = (inbox_module, asyncinbox_module, commits_module, aside_module, journal_module, replies_module)
 _TRACED = frozenset(module.__file__ for module in _TRACED_MODULES)
 
 

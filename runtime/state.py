@@ -14,7 +14,7 @@ from typing import Any
 from actors.loop import call_hook
 from runtime.durable.keeper import Keeper
 from runtime.durable.row import Row
-from runtime.mailbox import inbox
+from runtime.mailbox.commits import Commit as CommitBy
 from runtime.memory.snapshots import Commit, Snapshots, latest
 from runtime.wire.codec import Codec
 from runtime.wire.parts import whole
@@ -51,7 +51,7 @@ class State:
         elif not commit.is_blank:
             await self._restore_from_memory(hook, commit)
 
-    def commits(self, take: Callable[[], object]) -> inbox.Commit:
+    def commits(self, take: Callable[[], object]) -> CommitBy:
         """What commits the state; take is the actor's `snapshot`."""
         encode, snapshots, keeper = self._encoding.encode_value, self._snapshots, self._keeper
 

@@ -11,7 +11,8 @@ from typing import Any
 
 from actors.loop import Envelope
 from runtime.mailbox.aside import Aside
-from runtime.mailbox.inbox import Inbox, Lane, Token
+from runtime.mailbox.inbox import Inbox
+from runtime.mailbox.lane import Lane, Token
 from runtime.mailbox.page import ASIDE_LANE, ATTENTION, BUSY_NS, IN_HAND, SINCE_NS, Page
 from runtime.wire.frame import unpack_length
 

@@ -9,16 +9,13 @@ IN-4  A plain small message takes the short way through `take_nowait`, with noth
       others (pickled, large, redelivered, empty) the long way. Both store the same things in the same order.
 IN-5  A notice is the supervisor's: it comes by the second lane and carries the mailbox's key. Whatever else has the
       name of one is refused, as every name is that is no message.
-IN-6  Tells that are committed together are not done before that: a crash runs them again, or ends them, as one that was
-      in hand. No answer waits for them, nor they for anything: an ask commits them, and so does an empty journal, a
-      timer and the end. One that runs again is committed alone, so that it does not share the fate of another.
 """
 
 import contextlib
 import os
 import select
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Container, Sequence
+from collections.abc import Callable, Collection, Container
 from struct import error as StructError  # noqa: N812
 from time import monotonic_ns
 from typing import Any
@@ -29,7 +26,9 @@ from actors.deadline import NOTHING, ambient
 from actors.errors import ActorError, NoSuchMessage
 from actors.loop import Envelope
 from runtime.mailbox import aside, fifo
-from runtime.mailbox.journal import Journal, is_started, unfinished
+from runtime.mailbox.commits import Commit, Commits
+from runtime.mailbox.journal import is_started, unfinished
+from runtime.mailbox.lane import Lane, Token
 from runtime.mailbox.page import (
     ASIDE_LANE,
     ATTENTION,
@@ -81,38 +80,8 @@ from runtime.wire.parts import Payload
 NO_KWARGS: dict[str, Any] = {}
 
 
-class Lane:
-    """One FIFO and its journal.
-
-    Attributes:
-        at: offset of the next frame.
-        extent: end of the last one.
-        fd: of the FIFO; -1 of what an earlier incarnation had set aside, which is not read from anywhere.
-        mark: added to the page's IN_HAND.
-        epoch: the page's word that counts the journal's fillings.
-    """
-
-    __slots__ = ("at", "epoch", "extent", "fd", "journal", "mark", "view")
-
-    def __init__(self, fd: int, area: memoryview, mark: int, epoch: int) -> None:
-        self.epoch = epoch
-        self.fd = fd
-        self.journal = Journal(area)
-        self.view = area
-        self.at = 0
-        self.extent = 0
-        self.mark = mark
-
-
-Commit = Callable[[int, int, int, bytes, Sequence[tuple[int, int]]], None]
-"""Commits the actor's state: the journal's epoch, the frame's place, the answer's address, the answer, and epochs and
-places of the tells before it that were not committed yet."""
-
 Unread = Callable[[bytes, str], None]
 """Given the frame of a message that cannot be decoded, and why."""
-
-Token = tuple[Lane, int, int, int]
-"""Which frame is in hand: its lane, its offset in the journal, its ask id (0 for a tell), its reply address."""
 
 
 class Inbox(ABC):
@@ -149,10 +118,7 @@ class Inbox(ABC):
         self._copied: Container[str] = ()
         self._redelivered = redelivered
         self._was_redelivered = False
-        self._commit: Commit | None = None
-        self._unsnapped: set[str] = set()
-        self._every = 1
-        self._group: list[Token] = []  # handled, and not committed
+        self._commits: Any = None
         self._unread: Unread | None = None
         self._notices: Collection[str] = ()
         self._notice_key = 0
@@ -178,22 +144,13 @@ class Inbox(ABC):
         return monotonic_ns()
 
     def commit_by(self, commit: Commit, unsnapped: set[str], every: int) -> None:
-        """Have the state committed after each message, before its answer is sent (runtime.memory.snapshots).
-
-        Args:
-            commit: does it.
-            unsnapped: names of the messages after which it is not done.
-            every: up to so many tells that come one after the other are committed together (IN-6).
-        """
-        self._commit = commit
-        self._unsnapped = unsnapped
-        self._every = every
+        """Have the state committed before answers are sent (runtime.memory.snapshots); arguments as of `Commits`."""
+        self._commits = Commits(commit, unsnapped, every, self._words, self._leases)
 
     def settle(self) -> None:
         """Commit what has been handled and is not committed yet."""
-        if self._group and self._commit is not None:
-            self._commit(0, 0, 0, b"", self._places())
-            self._end_group()
+        if self._commits is not None:
+            self._commits.settle()
 
     def copy_for(self, names: Container[str]) -> None:
         """Decode the large arguments of those messages as private copies, and give their slabs back at once."""
@@ -222,15 +179,13 @@ class Inbox(ABC):
 
     def timer_done(self) -> None:
         """A timer ran: its effect is committed like a message's."""
-        if self._commit is not None:
-            self._commit(0, 0, 0, b"", self._places())
-            self._end_group()
+        if self._commits is not None:
+            self._commits.include_timer()
 
     def disown(self) -> None:
         """In a child that was forked in a handler: whatever touches the mailbox from now on ends the child."""
-        self._page = self._words = self._codec = self._replies = _Foreign()
-        if self._commit is not None:
-            self._commit = _foreign_commit
+        self._page = self._words = self._codec = self._replies = foreign = _Foreign()
+        self._commits = self._commits and foreign
 
     def take_nowait(self) -> Envelope | None:
         """The next message of the second lane, else of the mailbox; None when both are empty."""
@@ -370,8 +325,8 @@ class Inbox(ABC):
     def _refill(self, lane: Lane) -> bool:
         if lane.fd < 0:
             return self._turn_to_next(lane)
-        if self._commit is not None:
-            self.settle()
+        if self._commits is not None:
+            self._commits.settle()
             self._words[lane.epoch] += 1
         self._words[HANDLED] = self._handled
         lane.at = 0
@@ -397,7 +352,8 @@ class Inbox(ABC):
         """Answer the message (IN-2); an unencodable reply is answered with the error."""
         lane, at, ask_id, reply_to = token
         answer = self._replies.frame_of(ask_id, name, value, reply_to) if ask_id else b""
-        if self._commit is not None and not self._is_committed(token, name, answer):
+        if self._commits is not None and not self._commits.include(token, name, answer, alone=self._was_redelivered):
+            self._handled += 1
             return
         if ask_id:
             self._replies.send(reply_to, answer)
@@ -410,8 +366,8 @@ class Inbox(ABC):
         """Answer the message with its exception; False when nobody waits."""
         lane, at, ask_id, reply_to = token
         answer = self._replies.frame_of_error(ask_id, error, reply_to) if ask_id else b""
-        if self._commit is not None and self._words[IN_HAND]:
-            self._is_committed(token, "", answer, at_once=True)
+        if self._commits is not None and self._words[IN_HAND]:
+            self._commits.include(token, "", answer, alone=True)
         if ask_id:
             self._replies.send(reply_to, answer)
         lane.view[at + STATE_AT] = DONE
@@ -419,33 +375,6 @@ class Inbox(ABC):
             self._leases.pop((lane, at), None)
         self._words[FAILED] += 1
         return bool(ask_id)
-
-    def _is_committed(self, token: Token, name: str, answer: bytes, *, at_once: bool = False) -> bool:
-        """Commit the state that a message left; False when that is left to a later message (IN-6)."""
-        lane, at, ask_id, reply_to = token
-        assert self._commit is not None
-        if name in self._unsnapped:
-            if ask_id:
-                self.settle()
-            return True
-        at_once = at_once or bool(ask_id) or self._was_redelivered
-        if not at_once and len(self._group) + 1 < self._every:
-            self._group.append(token)
-            self._handled += 1
-            return False
-        self._commit(self._words[lane.epoch], (at + 1) | lane.mark, reply_to, answer, self._places())
-        self._end_group()
-        return True
-
-    def _places(self) -> list[tuple[int, int]]:
-        return [(self._words[lane.epoch], (at + 1) | lane.mark) for lane, at, _, _ in self._group]
-
-    def _end_group(self) -> None:
-        for lane, at, _, _ in self._group:
-            lane.view[at + STATE_AT] = DONE
-            if self._leases:
-                self._leases.pop((lane, at), None)
-        self._group.clear()
 
     def stop_wanted(self) -> str | None:
         """The word "shutdown" once an ordered stop was asked for and what it lets finish is finished."""
@@ -467,11 +396,6 @@ class _Foreign:
 
     def __getitem__(self, at: int) -> Any:
         os._exit(0)
-
-
-def _foreign_commit(*_: object) -> None:
-    """After a timer, which is the one to commit without a look at the page."""
-    os._exit(0)
 
 
 class BlockingInbox(Inbox):
