@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from actors import Actor, BadSpec, StartFailed, child, deadline, message, tree
+from actors.child import Options
 from runtime import Supervisor
 from runtime.testing import processes_of, wait_until
 
@@ -128,6 +129,19 @@ def test_what_was_acknowledged_is_there_after_everything_was_killed(
 
     with Supervisor("test") as supervisor:
         assert supervisor.start(child(kind), name="counter", durable=file).look() == (10, 1)
+
+
+@pytest.mark.parametrize("every", ["message", 0.05])
+def test_actors_that_are_threads_keep_their_states_too(nothing_left: Path, file: Path, every: Any) -> None:
+    assert nothing_left
+    options: Options = {"durable": file, "durable_every": every, "host": "thread"}
+    for n in range(2):
+        with Supervisor("test") as supervisor:
+            counters = [supervisor.start(child(Counter), name=name, **options) for name in ("a", "b", "c")]
+            for counter in counters:
+                assert [counter.add(1) for _ in range(5)] == [5 * n + k for k in range(1, 6)]
+
+    assert set(totals(file).values()) == {10}
 
 
 def test_in_the_background_it_is_there_after_that_time(nothing_left: Path, file: Path) -> None:
