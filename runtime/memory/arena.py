@@ -36,6 +36,7 @@ from runtime.memory.slab import (
     USED,
     WRITTEN,
     Slab,
+    array_type,
     body_of,
     holder_of,
     next_generation,
@@ -258,16 +259,34 @@ def _stamped(slab: Slab, address: int) -> int:
     return body_of(slab.number, generation)
 
 
+class _Lease(weakref.ref[ctypes.Array[ctypes.c_char]]):
+    """One slab that this process holds, as long as its views. A `weakref.finalize` costs more than all else here."""
+
+    __slots__ = ("holder", "pid", "slab")
+
+    slab: Slab
+    holder: int
+    pid: int
+
+
+_leases: dict[int, _Lease] = {}  # by their id: a weak reference calls back only while it is referred to itself
+
+
 def _held(slab: Slab, thread: int) -> memoryview:
     """A read-only view of what is in a slab, which is ours until the last such view is gone."""
+    held = array_type(len(slab.data)).from_buffer(slab.data)
+    lease = _Lease(held, _give_back)
+    _leases[id(lease)] = lease
+    lease.slab, lease.pid = slab, os.getpid()
     words = slab.words
-    words[HOLDER] = holder = holder_of(os.getpid(), thread)
+    words[HOLDER] = lease.holder = holder_of(lease.pid, thread)
     words[STATE] = HELD
-    held = (ctypes.c_char * words[USED]).from_buffer(slab.data)
-    weakref.finalize(held, _give_back, slab, os.getpid(), holder).atexit = False
-    return memoryview(held).cast("B").toreadonly()
+    return memoryview(held).cast("B")[: words[USED]].toreadonly()
 
 
-def _give_back(slab: Slab, pid: int, holder: int) -> None:
-    if pid == os.getpid() and slab.words[HOLDER] == holder:  # AR-3
-        slab.words[STATE] = FREE
+def _give_back(lease: Any) -> None:
+    """Its last view is gone (AR-2)."""
+    del _leases[id(lease)]
+    words = lease.slab.words
+    if lease.pid == os.getpid() and words[HOLDER] == lease.holder:  # AR-3
+        words[STATE] = FREE

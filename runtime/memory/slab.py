@@ -23,6 +23,8 @@ SL-6  What the program filled in place is in slabs of its own; the frame names t
       names them. Each comes back by itself; where a message ends unread, all do.
 """
 
+import ctypes
+import functools
 import mmap
 import os
 import struct
@@ -51,6 +53,12 @@ class Slab:
         view = memoryview(mapping)
         self.words = view[:DATA_AT].cast("Q")
         self.data = view[DATA_AT:]
+
+
+@functools.cache
+def array_type(nbytes: int) -> type[ctypes.Array[ctypes.c_char]]:
+    """What looks at the data of a slab and can be referred to weakly; made once for each size, it costs 20 µs."""
+    return ctypes.c_char * nbytes
 
 
 def rounded(nbytes: int) -> int:
