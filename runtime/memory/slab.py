@@ -62,8 +62,9 @@ def array_type(nbytes: int) -> type[ctypes.Array[ctypes.c_char]]:
 
 
 def rounded(nbytes: int) -> int:
-    """The size of slab for so many bytes: a power of two, so that slabs of one size serve many payloads."""
-    return DATA_AT + max(SMALLEST, 1 << (nbytes - 1).bit_length())
+    """The size of slab for so many bytes: one of four from a power of two to the next, so that many share one."""
+    step = max(SMALLEST, 1 << max(0, (nbytes - 1).bit_length() - 3))
+    return DATA_AT + max(1, -(-nbytes // step)) * step
 
 
 def next_generation(generation: int) -> int:
