@@ -15,6 +15,7 @@ import sys
 from actors.layout import Layout, array, field
 from runtime.memory.lock import Hold
 from runtime.memory.region import Region
+from runtime.process import prctl
 
 
 class Small(Layout):
@@ -77,6 +78,7 @@ def main(fd: int, layout: type[Layout]) -> None:
             warm_up()
         pid = os.fork()
         if pid == 0:
+            prctl.die_with_parent()  # a test that is cut short leaves no writer behind
             try:
                 ROLES[line.strip()](region)
             finally:
