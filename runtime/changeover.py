@@ -113,7 +113,7 @@ class Changeover:
     async def _restart(self, path: Path, old: WorkerSpec, spec: WorkerSpec, place: int) -> SupervisionError | None:
         is_kept = _mailbox(old) == _mailbox(spec)  # one of another size is made anew; what was queued is handled first
         if is_kept:
-            self._system.troupe.hold(path)
+            self._system.troupe.mailboxes.hold(path)
         try:
             error = await self._ask(lambda number: event.TerminateChild(number, path))
             if error is not None and not isinstance(error, NotFound):
@@ -123,7 +123,7 @@ class Changeover:
             return await self._ask(lambda number: event.RestartChild(number, path))
         finally:
             if is_kept:
-                self._system.troupe.release(path)
+                self._system.troupe.mailboxes.release(path)
 
     async def _ask(self, made: Callable[[int], event.Event]) -> SupervisionError | None:
         """Have a request decided on; None when it was granted."""

@@ -195,7 +195,7 @@ class Desk:
             self._waiting.remove(connection)
         for number in connection.replies:
             self._system.callers.close(number)
-        self._system.troupe.leave_seat(connection.seat)
+        self._system.troupe.seats.leave(connection.seat)
         for body in self._system.vault.owner_gone(connection.number):
             self._loop.call_later(_TAKEN_SECONDS, self._system.vault.end_untaken, body)
         connection.channel.close()
@@ -327,9 +327,9 @@ def _lacking(what: str, error: OSError) -> ActorError:
 def _hello(system: System, connection: Connection, request: control.Hello, _fds: list[int]) -> None:
     connection.is_known = True
     connection.pid = request.pid
-    connection.seat = connection.seat or system.troupe.take_seat()
+    connection.seat = connection.seat or system.troupe.seats.take()
     welcome = control.Welcome(system.system, connection.seat)
-    connection.answer(msgspec.to_builtins(welcome), [system.troupe.board_fd])
+    connection.answer(msgspec.to_builtins(welcome), [system.troupe.seats.fd])
 
 
 def _boot(system: System, connection: Connection, request: control.Boot, fds: list[int]) -> None:
@@ -350,10 +350,12 @@ def _open(system: System, connection: Connection, request: control.Open, _fds: l
         paths = [joined(request.path, name) for name, _ in in_order(node)] if node is not None else []
     else:
         paths = [request.path]
-    boxes = [box for path in paths if (box := system.troupe.box_of(path, find(system.tree, path))) is not None]
+    boxes = [
+        box for path in paths if (box := system.troupe.mailboxes.box_of(path, find(system.tree, path))) is not None
+    ]
     if not boxes:
         raise ActorStopped(request.path, "no", "stopped for good")
-    refuse = system.troupe.refuses(paths[0])
+    refuse = system.troupe.mailboxes.refuses(paths[0])
     opened = control.Opened([box.directory for box in boxes], refuse)
     connection.answer(msgspec.to_builtins(opened), [box.page_fd for box in boxes])
 
@@ -468,7 +470,7 @@ def _list_letters(system: System, connection: Connection, request: control.ListL
 
 def _resend_letter(system: System, connection: Connection, request: control.ResendLetter, _fds: list[int]) -> None:
     path = system.letters.get(request.id).actor
-    system.letters.resend(request.id, system.troupe.box_of(path, find(system.tree, path)))
+    system.letters.resend(request.id, system.troupe.mailboxes.box_of(path, find(system.tree, path)))
     connection.answer()
 
 

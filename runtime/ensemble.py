@@ -17,7 +17,7 @@ import select
 import signal
 import socket
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -28,6 +28,7 @@ from runtime.memory.seal import allocated
 from runtime.process import exit as process_exit
 from runtime.process.launch import Launcher
 from runtime.process.order import Gather, Launch, decode_left, encode
+from runtime.seats import Seats
 from runtime.worker import Worker
 
 EXIT_SECONDS = 1.0  # for the exit functions of a process whose actors have all ended
@@ -41,8 +42,8 @@ class Audience(Protocol):
         """Its order is given to that process; the pidfd stays the ensemble's, until it has left or fallen."""
         ...
 
-    def not_joined(self, worker: Worker, error: str, together: int = 0) -> None:
-        """There is no process for it, nor for others that are told of with the same number."""
+    def not_joined(self, worker: Worker, error: str, together: int = 0, stacks: str = "") -> None:
+        """There is no process for it, nor for others told of with the same number; stacks: of the zygote, if it hung."""
         ...
 
     def left(self, worker: Worker, ended: process_exit.Exit) -> None:
@@ -100,20 +101,15 @@ class Ensembles:
     def __init__(
         self,
         launcher: Launcher,
-        board_fd: int,
+        seats: Seats,
         tokens: Iterator[int],
         audience: Audience,
-        *,
-        take_seat: Callable[[], int],
-        leave_seat: Callable[[int], None],
     ) -> None:
         """Keep ensembles whose processes that launcher starts."""
         self._launcher = launcher
-        self._board_fd = board_fd
+        self._seats = seats
         self._tokens = tokens
         self._audience = audience
-        self._take_seat = take_seat
-        self._leave_seat = leave_seat
         self._current: dict[str, Ensemble] = {}
         self._all: dict[int, Ensemble] = {}  # by the token of the process
 
@@ -183,13 +179,13 @@ class Ensembles:
         self._send(ensemble)
         self._let_go(ensemble)
 
-    def failed(self, token: int, error: str) -> None:
-        """No process came of an ensemble's launch."""
+    def failed(self, token: int, error: str, stacks: str = "") -> None:
+        """No process came of an ensemble's launch; stacks: of the zygote, if it hung."""
         ensemble = self._all[token]
         workers = list(ensemble.members.values())
         self._forget(ensemble)
         for worker in workers:
-            self._audience.not_joined(worker, error, ensemble.token)
+            self._audience.not_joined(worker, error, ensemble.token, stacks)
 
     def shut(self) -> None:
         """The tree is down: wait a moment for the processes that are left to end by themselves."""
@@ -215,10 +211,10 @@ class Ensembles:
             ours.close()
             theirs.close()
             raise
-        ensemble = Ensemble(group, next(self._tokens), self._take_seat(), ours, theirs, stacks_fd)
+        ensemble = Ensemble(group, next(self._tokens), self._seats.take(), ours, theirs, stacks_fd)
         self._all[ensemble.token] = ensemble
         gather = Gather(ensemble.token, group, order.system, order.directory, ensemble.seat, order.pollers)
-        self._launcher.launch(gather, [theirs.fileno(), self._board_fd, stacks_fd])
+        self._launcher.launch(gather, [theirs.fileno(), self._seats.fd, stacks_fd])
         return ensemble
 
     def _send(self, ensemble: Ensemble) -> None:
@@ -285,7 +281,7 @@ class Ensembles:
     def _forget(self, ensemble: Ensemble) -> None:
         self._retire(ensemble)
         del self._all[ensemble.token]
-        self._leave_seat(ensemble.seat)
+        self._seats.leave(ensemble.seat)
         loop = asyncio.get_running_loop()
         if ensemble.ours.fileno() >= 0:
             loop.remove_reader(ensemble.ours.fileno())

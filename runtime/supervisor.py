@@ -144,10 +144,10 @@ class Supervisor:
         """Stop a child and start it again, its mailbox kept; with code, on freshly imported code."""
         if code:
             self.troupe.renew()
-        self.troupe.hold(path)
+        self.troupe.mailboxes.hold(path)
 
         def restarted(result: action.Result) -> None:
-            self.troupe.release(path)
+            self.troupe.mailboxes.release(path)
             answered(result)
 
         def stopped(result: action.Result) -> None:
@@ -214,10 +214,10 @@ class Supervisor:
                 if handle is not None:
                     handle.cancel()
             case action.Close(path):
-                self.troupe.close(path)
+                self.troupe.mailboxes.close(path)
                 self.watches.stopped(path)
             case action.Forget(path):
-                self.troupe.forget(path)
+                self.troupe.mailboxes.forget(path)
             case action.Answer(request, result):
                 self._requests.pop(request)(result)
             case action.Report():

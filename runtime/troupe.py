@@ -1,18 +1,17 @@
-"""The troupe: every process under the supervisor, and the mailbox of every name. Performs launches, stops and kills.
+"""The troupe: every actor under the supervisor that runs. Performs launches, stops and kills; tells of starts and ends.
 
     launch ─▶ box, page, zygote ─▶ pid, pidfd ─▶ "ready" on the event pipe ─▶ Started
     pidfd readable ─▶ reaped ─▶ certificate ─▶ askers told ─▶ Exited
 
 TR-1  A process is reaped before its death is told: one incarnation of a name at a time.
 TR-2  Whoever waits for an answer of the dead is told before anything is restarted.
-TR-3  What the dead leave behind (their process group; what was handed to us) is gone within SWEEP_SECONDS.
+TR-3  What the dead leave behind (their process group; what was handed to us) is swept.
 TR-4  A process that says that it is ready before the zygote has reported its pid has started once that is known: nobody
       is ever told of a running actor without a pid.
 TR-5  An actor that is a thread is launched, heard of and buried like one that is a process: the ensemble tells.
 """
 
 import asyncio
-import contextlib
 import itertools
 import os
 import select
@@ -27,28 +26,25 @@ from runtime.ensemble import Ensembles
 from runtime.letters import Letters
 from runtime.limits import Recycler
 from runtime.mailbox import page
-from runtime.mailbox.box import Box, directory_of
-from runtime.mailbox.patience import BOARD_BYTES, pollers
-from runtime.memory.seal import allocated
+from runtime.mailbox.box import directory_of
+from runtime.mailboxes import Mailboxes
 from runtime.memory.slab import holder_of
-from runtime.plan import Program
 from runtime.process import exit as process_exit
 from runtime.process.launch import Launcher
 from runtime.process.oom import OomCounter
 from runtime.process.order import Launch as Order
 from runtime.process.order import Setup, decode_ready
+from runtime.process.sweeper import Sweeper, sweep_all_but
 from runtime.process.zygote import ActorMain
 from runtime.reporter import Reporter
+from runtime.seats import Seats
 from runtime.supervision import event
 from runtime.supervision.action import AskToStop, Kill, Launch
-from runtime.supervision.spec import SupervisorSpec
-from runtime.supervision.tree import Child
 from runtime.undertaker import Undertaker
 from runtime.vault import Vault
 from runtime.watchdog import START_TIMEOUT, Watchdog
 from runtime.worker import FELLOW, Worker, certify, not_launched
 
-SWEEP_SECONDS = 0.1
 TERM_GRACE_SECONDS = 0.1  # between SIGTERM and SIGKILL, after the child's own `shutdown`
 _EVENT_BYTES = 1 << 16  # the capacity of a pipe: a read returns whole lines
 
@@ -56,7 +52,13 @@ Died = Callable[[DeathCertificate], None]
 
 
 class Troupe:
-    """All workers by path, and the one zygote they come from."""
+    """All workers that run, and the one zygote they come from.
+
+    Attributes:
+        mailboxes: of all names, whether they run or not.
+        seats: at the board.
+        backlogs: what waits in the mailboxes.
+    """
 
     def __init__(
         self,
@@ -81,27 +83,16 @@ class Troupe:
         self._oom = OomCounter()
         self._happened = happened
         self._died = died
-        self._workers: dict[str, Worker] = {}
-        self._held: set[str] = set()
-        self._forgotten: set[str] = set()  # of those that are held
         self._by_token: dict[int, Worker] = {}
         self._tokens = itertools.count(1)
-        self._pollers = pollers()
-        self.board_fd = allocated("understudy-board", BOARD_BYTES)
-        self._seats = set(range(1, BOARD_BYTES))
+        self.seats = Seats()
         self._events_read, self._events_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         os.set_blocking(self._events_write, True)
         self._launcher = Launcher(self, main, {self._events_write})
-        self._ensembles = Ensembles(
-            self._launcher,
-            self.board_fd,
-            self._tokens,
-            self,
-            take_seat=self.take_seat,
-            leave_seat=self.leave_seat,
-        )
+        self._ensembles = Ensembles(self._launcher, self.seats, self._tokens, self)
+        self.mailboxes = Mailboxes(root, reporter, self._undertaker, self._ensembles.closed)
+        self._sweeper = Sweeper(self._launcher, self._known_pids)
         self._zygote_fd = -1
-        self._sweep: asyncio.TimerHandle | None = None
 
     def open(self) -> None:
         """Fork the zygote, and listen to the event pipe."""
@@ -121,40 +112,26 @@ class Troupe:
 
     def get(self, path: str) -> Worker | None:
         """The worker of that path, running or not; None when it is not known."""
-        return self._workers.get(path)
+        return self.mailboxes.get(path)
 
     def __iter__(self) -> Iterator[Worker]:
-        return iter(self._workers.values())
+        return iter(self.mailboxes)
 
     @property
     def is_busy(self) -> bool:
         """A process is being started, or was asked to end and has not."""
         return any(each.token or (each.pid and (each.is_asked or not each.is_ready)) for each in self)
 
-    def take_seat(self) -> int:
-        """A seat on the board; 0, which nobody reads, when all are taken."""
-        return self._seats.pop() if self._seats else 0
-
-    def leave_seat(self, seat: int) -> None:
-        """Its process is gone."""
-        if seat:
-            os.pwrite(self.board_fd, b"\0", seat)
-            self._seats.add(seat)
-
     # ---- what the decisions ask for
 
     def launch(self, launch: Launch) -> None:
         """Start a process; its mailbox is opened if it is not open."""
-        program = _program(launch.spec.payload)
-        worker = self._workers.get(launch.path)
-        if worker is None:
-            worker = self._workers[launch.path] = Worker(launch.path, program)
-        self._forgotten.discard(launch.path)
-        worker.program = program
+        worker = self.mailboxes.worker(launch.path, launch.spec.payload)
+        program = worker.program
         worker.incarnation = launch.incarnation
         worker.shutdown = launch.spec.shutdown
         try:
-            box = self.open_box(worker)
+            box = self.mailboxes.open(worker)
         except OSError as exc:
             self._not_launched(worker, f"mailbox: {os.strerror(exc.errno or 0)}")
             return
@@ -164,46 +141,17 @@ class Troupe:
         box.words[page.LISTENS] = box.words[page.BEAT_NS] = 0
         # a temporary child that is reloaded is a new one to the decisions, with the mailbox of the old one
         box.words[page.INCARNATION] = max(launch.incarnation, box.words[page.INCARNATION] + 1)
-        self._launcher.keep_spares(1 + sum(each.program.understudies for each in self._workers.values()))
+        self._launcher.keep_spares(1 + sum(each.program.understudies for each in self))
         worker.token = next(self._tokens)
         snapshots = [box.open_snapshots()] if program.has_snapshots else []
         if program.host == "thread":
             worker.holder = holder_of(0, worker.token)
             self._ensembles.launch(worker, self._order(worker), [box.page_fd, program.payload, *snapshots])
             return
-        worker.seat = self.take_seat()
+        worker.seat = self.seats.take()
         self._by_token[worker.token] = worker
-        fds = [box.page_fd, program.payload, self.board_fd, *snapshots]
+        fds = [box.page_fd, program.payload, self.seats.fd, *snapshots]
         self._launcher.launch(self._order(worker), fds)
-
-    def open_box(self, worker: Worker) -> Box:
-        """The worker's mailbox, made now if there is none."""
-        if worker.box is None:
-            worker.box = Box(self._root, directory_of(worker.path), worker.program.mailbox.size)
-            self._count_peers(worker)
-            wanted = worker.program.mailbox.size
-            if worker.box.mailbox_bytes < wanted:
-                self._reporter.mailbox_is_small(worker.path, worker.box.mailbox_bytes, wanted)
-        return worker.box
-
-    def box_of(self, path: str, child: Child | None) -> Box | None:
-        """The open mailbox of a path; one whose actor is still to be started is opened now. None: closed for good."""
-        worker = self._workers.get(path)
-        if worker is not None and worker.box is not None:
-            return worker.box
-        if child is None or child.incarnation or (child.state == "stopped" and worker is not None):
-            return None
-        if isinstance(child.spec, SupervisorSpec):
-            return None
-        if worker is None:
-            worker = self._workers[path] = Worker(path, _program(child.spec.payload))
-        box = self.open_box(worker)
-        box.set_life(page.STARTING)
-        return box
-
-    def refuses(self, path: str) -> bool:
-        """A full mailbox refuses at once."""
-        return self._workers[path].program.mailbox.when_full == "refuse"
 
     def ask_to_stop(self, ask: AskToStop, *, is_final: bool) -> None:
         """Ask politely; an actor that stops for good first handles what is queued, if its `drain` says so."""
@@ -211,7 +159,7 @@ class Troupe:
         if worker is None or worker.box is None:
             return
         worker.is_asked = True
-        finish = is_final and worker.program.drain == "finish" and ask.path not in self._held
+        finish = is_final and worker.program.drain == "finish" and not self.mailboxes.is_held(ask.path)
         worker.box.set_control(page.STOP_FINISH if finish else page.STOP_DISCARD)
 
     def kill(self, kill: Kill, *, is_late: bool) -> None:
@@ -235,42 +183,6 @@ class Troupe:
         else:
             worker.send_signal(signal.SIGKILL)
 
-    def close(self, path: str) -> None:
-        """Nothing will restart it: end its mailbox. One that is held is only being restarted by hand."""
-        worker = self._workers.get(path)
-        if worker is None or worker.box is None:
-            return
-        if path in self._held:
-            worker.box.set_life(page.RESTARTING)
-            return
-        box, worker.box = worker.box, None
-        self._count_peers(worker)
-        self._undertaker.close(worker, box)
-        self._ensembles.closed(path)
-
-    def forget(self, path: str) -> None:
-        """Its specification is gone. Of one that is held it may come back at once."""
-        if path in self._held:
-            self._forgotten.add(path)
-        else:
-            self._workers.pop(path, None)
-
-    def hold(self, path: str) -> None:
-        """Keep the mailboxes at and below path through the next stop."""
-        self._held.update(p for p in self._workers if p == path or p.startswith(f"{path}."))
-
-    def release(self, path: str) -> None:
-        """Undo `hold`; what was not started again is closed now."""
-        released = {p for p in self._held if p == path or p.startswith(f"{path}.")}
-        self._held -= released
-        for name in released:
-            worker = self._workers.get(name)
-            if worker is not None and not worker.pid and not worker.token:
-                self.close(name)
-            if name in self._forgotten:
-                self._forgotten.discard(name)
-                self.forget(name)
-
     # ---- what the zygote reports
 
     def launched(self, token: int, pid: int) -> None:
@@ -284,7 +196,7 @@ class Troupe:
         try:
             worker.pidfd = os.pidfd_open(pid)
         except ProcessLookupError:  # a spare that was killed, and swept, as it got its order
-            self.leave_seat(worker.seat)
+            self.seats.leave(worker.seat)
             self._not_launched(worker, "its process was killed before it began")
             return
         except OSError as exc:
@@ -299,19 +211,18 @@ class Troupe:
     def failed(self, token: int, error: str, stacks: str = "") -> None:
         """See `launch.Outcome`."""
         if token in self._ensembles:
-            self._ensembles.failed(token, error)
+            self._ensembles.failed(token, error, stacks)
             return
         worker = self._by_token.pop(token)
         worker.token = 0
-        self.leave_seat(worker.seat)
+        self.seats.leave(worker.seat)
         self._not_launched(worker, error, stacks=stacks)
 
     def zygote_gone(self, tokens: list[int]) -> None:
         """See `launch.Outcome`; an actor may already play that nobody reported (TR-1)."""
         known = self._known_pids()
         strangers = {pid for pid, _ in process_exit.children_of(os.getpid())} - known
-        while process_exit.sweep(known):
-            select.select([], [], [], 0.001)
+        sweep_all_but(known)
         kept: set[int] = set()
         for worker in [self._by_token[token] for token in tokens if token in self._by_token]:
             worker.is_ready = False
@@ -326,8 +237,8 @@ class Troupe:
         process_exit.kill(worker.pid)
         while process_exit.reap(worker.pid) is None:
             select.select([], [], [], 0.001)
-        self._sweep_soon()
-        self.leave_seat(worker.seat)
+        self._sweeper.sweep_soon()
+        self.seats.leave(worker.seat)
         self._undertaker.free([worker.pid], self._bury_start(worker, error))
         self._not_launched(worker, error)
 
@@ -371,8 +282,8 @@ class Troupe:
         self._on_events()  # it may have said that it was ready just before
         self._loop.remove_reader(worker.pidfd)
         process_exit.kill_group(worker.pid)
-        self._sweep_soon()
-        self.leave_seat(worker.seat)
+        self._sweeper.sweep_soon()
+        self.seats.leave(worker.seat)
         is_oom = ended.signal == "SIGKILL" and not worker.cause and self._oom.has_grown()
         worker.certificate = certify(worker, ended, monotonic_ns(), oom=is_oom)
         self._undertaker.free([worker.holder], self._undertaker.bury(worker, worker.certificate))  # TR-2
@@ -400,10 +311,10 @@ class Troupe:
         if worker.is_doomed:
             worker.send_signal(signal.SIGKILL)
 
-    def not_joined(self, worker: Worker, error: str, together: int = 0) -> None:
+    def not_joined(self, worker: Worker, error: str, together: int = 0, stacks: str = "") -> None:
         """See `ensemble.Audience`."""
         worker.token = 0
-        self._not_launched(worker, error, together)
+        self._not_launched(worker, error, together, stacks)
 
     def left(self, worker: Worker, ended: process_exit.Exit) -> None:
         """See `ensemble.Audience`."""
@@ -416,7 +327,7 @@ class Troupe:
     def fell(self, workers: list[Worker], pid: int, ended: process_exit.Exit, stacks: str) -> None:
         """See `ensemble.Audience`; together they cost their supervisor one restart."""
         self._on_events()
-        self._sweep_soon()
+        self._sweeper.sweep_soon()
         condemned = any(worker.is_condemned for worker in workers)
         is_oom = ended.signal == "SIGKILL" and not condemned and self._oom.has_grown()
         kept: set[int] = set()
@@ -439,7 +350,7 @@ class Troupe:
             return
         self._unwatch_zygote()
         self._launcher.died()
-        self._sweep_soon()
+        self._sweeper.sweep_soon()
 
     def _unwatch_zygote(self) -> None:
         if self._zygote_fd >= 0:
@@ -448,15 +359,6 @@ class Troupe:
             self._zygote_fd = -1
 
     # ---- inside
-
-    def _count_peers(self, worker: Worker) -> None:
-        """Tell the members of a pool how many they are: there are callers that know fewer."""
-        if not worker.program.pool:
-            return
-        above = worker.path.rpartition(".")[0]
-        boxes = [each.box for each in self if each.box is not None and each.path.rpartition(".")[0] == above]
-        for box in boxes:
-            box.words[page.PEERS] = len(boxes)
 
     def _order(self, worker: Worker) -> Order:
         program = worker.program
@@ -474,7 +376,7 @@ class Troupe:
             warm=True,
             events=self._events_write,
             seat=worker.seat,
-            pollers=self._pollers,
+            pollers=self.seats.pollers,
             heartbeat=program.heartbeat or 0.0,
             notice_key=worker.box.notice_key if worker.box is not None else 0,
             snapshot_every=program.snapshot_every,
@@ -482,7 +384,7 @@ class Troupe:
         )
 
     def _current(self, path: str, incarnation: int) -> Worker | None:
-        worker = self._workers.get(path)
+        worker = self.get(path)
         is_alive = worker is not None and worker.incarnation == incarnation and (worker.pid or worker.token)
         return worker if is_alive else None
 
@@ -501,40 +403,19 @@ class Troupe:
         """End what a process took that nobody was told of; returns as `Box.bury` does."""
         return self._undertaker.bury(worker, not_launched(worker, error))
 
-    def _sweep_soon(self) -> None:
-        if self._sweep is None:
-            self._sweep = self._loop.call_later(SWEEP_SECONDS, self._sweep_now)
-
-    def _sweep_now(self) -> None:
-        """Kill what was handed to us (TR-3); not while a start is in flight: it may be one of ours."""
-        self._sweep = None
-        with contextlib.suppress(OSError):  # no descriptor to read /proc by: later
-            if not self._launcher.is_busy and not process_exit.sweep(self._known_pids(), self._launcher.pid):
-                return
-        self._sweep_soon()
-
     def _known_pids(self) -> set[int]:
         return {
             self._launcher.pid,
             *self._ensembles.pids,
-            *(worker.pid for worker in self._workers.values() if worker.pid),
+            *(worker.pid for worker in self if worker.pid),
         }
 
     def shut(self) -> None:
         """The tree is down: end the zygote and kill what is left."""
-        if self._sweep is not None:
-            self._sweep.cancel()
         self._launcher.shut()
         self._ensembles.shut()
         self._unwatch_zygote()
-        while process_exit.sweep(set()):
-            select.select([], [], [], 0.001)
-
-
-def _program(payload: object) -> Program:
-    if not isinstance(payload, Program):
-        raise TypeError(f"a worker's payload: expected a Program, got {payload!r}")
-    return payload
+        self._sweeper.sweep_all()
 
 
 def _kind(worker: Worker, ended: process_exit.Exit) -> str:
