@@ -43,7 +43,7 @@ class Audience(Protocol):
         ...
 
     def not_joined(self, worker: Worker, error: str, together: int = 0, stacks: str = "") -> None:
-        """There is no process for it, nor for others told of with the same number; stacks: of the zygote, if it hung."""
+        """There is no process for it, nor for others of the same number; stacks: of the zygote, if it hung."""
         ...
 
     def left(self, worker: Worker, ended: process_exit.Exit) -> None:

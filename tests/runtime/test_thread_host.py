@@ -18,11 +18,15 @@ from actors import (
     BadSpec,
     Child,
     DeadlineExceeded,
+    Down,
+    Layout,
     Limits,
+    Region,
     StartFailed,
     child,
     deadline,
     dynamic,
+    field,
     message,
     tree,
 )
@@ -140,6 +144,45 @@ class Blocking(Actor):
     async def block(self) -> None:
         while True:
             pass
+
+
+class Watcher(Actor):
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, bool]] = []
+
+    def on_down(self, down: Down) -> None:
+        self.seen.append((down.name, down.certificate is not None))
+
+    @message
+    def watch(self, other: Troubled) -> None:
+        self.context.watch(other)
+
+    @message
+    def downs(self) -> list[tuple[str, bool]]:
+        return self.seen
+
+    @message
+    def place(self) -> int:
+        return os.getpid()
+
+    @message
+    def start_beside(self, name: str) -> int:
+        return self.context.supervisor.start(child(Counter), name=name, host="thread").pid()
+
+
+class Score(Layout):
+    points = field("u8")
+
+
+class Writer(Actor):
+    def __init__(self, region: Region[Score]) -> None:
+        self.region = region
+
+    @message
+    def raise_score(self, times: int) -> None:
+        for _ in range(times):
+            with self.region.write() as view:
+                view.points += 1
 
 
 class Saving(Actor):
@@ -562,6 +605,35 @@ def test_instances_of_a_dynamic_supervisor_are_threads_where_its_template_is_one
 
     assert len(pids) == 1
     assert pids != {os.getpid()}
+
+
+def test_an_actor_in_a_thread_is_told_of_the_deaths_it_watches_for(start: Start) -> None:
+    watcher = start(child(Watcher), host="thread")
+    watched = start(child(Troubled), name="watched", host="thread")
+    watcher.watch(watched)
+
+    watched.leave.tell(1)
+
+    assert wait_until(lambda: watcher.downs() == [("watched", True)])
+
+
+def test_an_actor_in_a_thread_starts_others_beside_itself(system: Supervisor, start: Start) -> None:
+    watcher = start(child(Watcher), host="thread")
+
+    assert watcher.start_beside("beside") == watcher.place()
+    system.stop("beside")
+    system.delete("beside")
+
+
+def test_threads_exclude_one_another_in_a_region(system: Supervisor, start: Start) -> None:
+    region = system.region("score", Score)
+    writers = [start(child(Writer, region), host="thread") for _ in range(3)]
+
+    for reply in [writer.raise_score.ask(100) for writer in writers]:
+        reply.result(10)
+
+    assert region.read().points == 300
+    region.close()
 
 
 def test_a_child_forked_in_a_handler_ends_instead_of_answering(start: Start) -> None:

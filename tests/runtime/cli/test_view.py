@@ -86,6 +86,13 @@ def test_ps_says_whose_state_cannot_be_written_to_disk(capsys: pytest.CaptureFix
     assert ["3 unsaved" in row for row in shown] == [False, True, False]
 
 
+def test_ps_marks_the_pid_of_a_process_that_is_shared(capsys: pytest.CaptureFixture[str]) -> None:
+    console().print(table_of([status("alone", pid=7), status("one", pid=8, host="thread")]))
+
+    shown = capsys.readouterr().out.splitlines()[1:]
+    assert [" 8 thread " in row for row in shown] == [False, True]
+
+
 @pytest.mark.parametrize("command", ["ps", "tree"])
 def test_the_views_are_lists_of_statuses_as_json(
     understudy: FakeMachine, capsys: pytest.CaptureFixture[str], command: str
