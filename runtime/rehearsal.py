@@ -4,7 +4,8 @@ A fresh fork pays for every page it writes first: reference counts, and what the
 So the zygote rehearses before it forks, until the interpreter has nothing more to note; and each spare once more, on
 pages that are its own then, before anybody waits for it.
 
-RH-1  A rehearsal leaves nothing: no descriptor, no name, nothing attached, no change of the surroundings.
+RH-1  A rehearsal leaves nothing: no descriptor, no name, nothing attached, no change of the surroundings. The names of
+      one that was killed are swept by the supervisor.
 RH-2  One that fails only makes the next start slower; that start will say why, if it meets the same.
 """
 
@@ -20,6 +21,7 @@ from runtime.mailbox import fifo, page
 from runtime.mailbox.page import Page
 from runtime.mailbox.patience import Board
 from runtime.memory.seal import sealed
+from runtime.process.exit import REHEARSAL
 from runtime.process.order import Launch, decode, encode
 from runtime.process.zygote import joined_payload
 from runtime.wire import frame
@@ -57,7 +59,7 @@ class Rehearsal:
 
     def run(self, directory: str) -> None:
         """Live from an order to the exit; names of its own are in directory meanwhile (RH-1)."""
-        stage = f"{directory}/rehearsal-{os.getpid()}"
+        stage = f"{directory}/{REHEARSAL}{os.getpid()}"
         with contextlib.suppress(OSError):  # RH-2
             os.mkdir(stage, 0o700)
             os.mkdir(f"{stage}/replies", 0o700)
