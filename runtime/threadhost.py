@@ -16,6 +16,7 @@ import gc
 import os
 import select
 import socket
+import sys
 import threading
 from collections import deque
 
@@ -93,6 +94,8 @@ class ThreadHost:
         try:
             code = self._play(launch, *fds)
         finally:
+            with contextlib.suppress(Exception):  # as at the end of a process
+                sys.stdout.flush()
             self._ended.append(Left(launch.token, code))
             os.eventfd_write(self._wake, 1)
 

@@ -127,6 +127,7 @@ def not_launched(worker: Worker, error: str, stacks: str = "") -> DeathCertifica
         traceback=error.rstrip(),
         native_stack=shortened(stacks),
         restarts=worker.incarnation - 1,
+        host=worker.program.host,
     )
 
 

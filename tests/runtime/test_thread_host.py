@@ -32,7 +32,7 @@ from actors import (
 )
 from actors.deadline import ambient
 from runtime import Supervisor, config
-from runtime.testing import wait_until
+from runtime.testing import processes_of, wait_until
 from tests.runtime.cast import Counter, Echo, Gate, Start, bodies_of, descriptors_of
 
 pytestmark = pytest.mark.process
@@ -217,6 +217,12 @@ class Keeper(Actor):
     @message
     def is_still(self, letter: bytes) -> bool:
         return self.kept.count(letter) == len(self.kept)
+
+
+class StuckAtStart(Troubled):
+    def on_start(self) -> None:
+        while True:
+            pass
 
 
 class StuckAtStop(Troubled):
@@ -491,6 +497,32 @@ def test_a_stop_that_hangs_ends_with_the_process_at_its_deadline(system: Supervi
     assert fellow.pid() != pid
 
 
+def test_a_start_that_hangs_is_told_of_its_limit_and_the_others_of_their_fellow(
+    system: Supervisor, start: Start
+) -> None:
+    fellow = start(child(Troubled), name="earlier", host="thread")
+
+    with pytest.raises(StartFailed) as failed:
+        start(child(StuckAtStart), host="thread", ready=0.3)
+
+    assert failed.value.certificate.cause == "start timeout"
+    assert "on_start" in failed.value.certificate.native_stack
+    assert fellow.add(1) == 1
+    told = system.why("earlier")
+    assert told is not None
+    assert told.cause == "fellow"
+
+
+def test_an_actor_that_dies_as_its_zygote_does_is_restarted(supervisor: Supervisor, nothing_left: Path) -> None:
+    thread = supervisor.start(child(Troubled), name="a", host="thread")
+    zygote = next(pid for pid in processes_of(nothing_left) if _name_of(pid) == "understudy-zyg")
+
+    os.kill(zygote, signal.SIGKILL)
+    os.kill(thread.place()[0], signal.SIGKILL)
+
+    assert thread.add(1) == 1
+
+
 def test_threads_stop_in_reverse_order_and_on_stop_runs(nothing_left: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with Supervisor("order") as supervisor:
         for name in ("first", "second", "third"):
@@ -680,6 +712,12 @@ def test_a_file_says_where_a_child_runs(tmp_path: Path, nothing_left: Path) -> N
 
     with Supervisor(loaded.name, tree=loaded.tree) as supervisor:
         assert [status.host for status in supervisor.children()] == ["thread"]
+
+
+def _name_of(pid: int) -> str:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    return ""
 
 
 def _is_zombie(pid: int) -> bool:
