@@ -57,6 +57,10 @@ class Inbox(Protocol):
         """A timer of the actor has run."""
         ...
 
+    def busy_with(self, name: str) -> None:
+        """What begins now is no message: a timer's, or a hook, of that name; "": it has ended."""
+        ...
+
     def stop_wanted(self) -> str | None:
         """Reason of an ordered stop, once everything that must still be handled has been."""
         ...
@@ -185,13 +189,16 @@ async def _run_due_timers(part: Part, inbox: Inbox) -> bool:
 
 
 async def _run_timer(part: Part, inbox: Inbox, timer: Timer) -> None:
+    inbox.busy_with(timer.name)
     try:
         await call_hook(timer.handler, *timer.args)
     except Exception as error:
         part.context.log.exception("timer failed", message=timer.name)
+        inbox.busy_with("on_error")
         await call_hook(part.actor.on_error, error)
         if part.crash_on_raise:
             raise
+    inbox.busy_with("")
     inbox.timer_done()
 
 
@@ -200,7 +207,9 @@ async def _failed(part: Part, inbox: Inbox, message: Envelope, error: Exception)
     was_asked = inbox.fail(token, error)
     if not was_asked:
         part.context.log.error("message failed", message=name, exc_info=error)
+        inbox.busy_with("on_error")
         await call_hook(part.actor.on_error, error)
+        inbox.busy_with("")
     if part.crash_on_raise:
         raise error
 

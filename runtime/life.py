@@ -199,19 +199,24 @@ class _Life:
         """Construct the actor, say that it is ready, run the loop, stop in order."""
         actor = self.actor_class.__new__(self.actor_class)
         actor.__dict__["_understudy_context"] = self.context
+        inbox.busy_with("__init__")
         actor.__init__(*args, **kwargs)  # type: ignore[misc]  # the context had to be there before it
         if self.snapshots_fd >= 0:
+            inbox.busy_with("restore")
             self.state = self._state()
             await self.state.restore(actor.restore)  # type: ignore[attr-defined]  # has_snapshots has seen both
             commit = self.state.commits(actor.snapshot)  # type: ignore[attr-defined]
             inbox.commit_by(commit, self.unsnapped, self.launch.snapshot_every)
+        inbox.busy_with("on_start")
         await call_hook(actor.on_start)
+        inbox.busy_with("")
         part = self._part(actor)
         self.host.tell_ready(is_ignored=self.context.stop_reason is not None)
         if self.context.stop_reason is not None:
             return
         reason = await run(part, inbox)
         inbox.settle()
+        inbox.busy_with("on_stop")
         try:
             await call_hook(actor.on_stop, reason)
         except Exception:  # the exit goes on

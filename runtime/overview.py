@@ -13,7 +13,7 @@ from runtime.supervision.tree import Child, Node, Tree, in_order, state_of
 from runtime.troupe import Troupe
 from runtime.vault import Vault
 from runtime.wire.control import ChildStatus
-from runtime.worker import Worker, message_name
+from runtime.worker import Worker, doing
 
 
 def overview(tree: Tree, troupe: Troupe, vault: Vault, path: str, *, deep: bool) -> list[ChildStatus]:
@@ -70,15 +70,15 @@ def _worker(path: str, child: Child, worker: Worker | None, backlogs: Backlogs) 
     if worker is None or worker.box is None:
         return status
     words = worker.box.words
-    header = worker.box.in_hand() if worker.pid else None
-    since = (monotonic_ns() - words[page.SINCE_NS]) / 1e9 if header is not None else 0.0
+    at = doing(worker.box) if worker.pid else None
+    since = (monotonic_ns() - at.since_ns) / 1e9 if at is not None else 0.0
     return msgspec.structs.replace(
         status,
         pid=worker.pid,
         handled=words[page.HANDLED],
         failed=words[page.FAILED],
         expired=words[page.EXPIRED],
-        in_hand="" if header is None else message_name(worker.box, header.index) or "?",
+        in_hand="" if at is None else at.name or "?",
         in_hand_seconds=max(0.0, since),
         queued_bytes=worker.box.queued_bytes(),
         mailbox_bytes=worker.box.mailbox_bytes,

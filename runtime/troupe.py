@@ -138,7 +138,7 @@ class Troupe:
         box.set_life(page.RESTARTING if launch.incarnation > 1 else page.STARTING)
         box.set_control(page.RUN)
         box.page.forget_last_words()
-        box.words[page.LISTENS] = box.words[page.BEAT_NS] = 0
+        box.words[page.LISTENS] = box.words[page.BEAT_NS] = box.words[page.HOOK] = 0
         # a temporary child that is reloaded is a new one to the decisions, with the mailbox of the old one
         box.words[page.INCARNATION] = max(launch.incarnation, box.words[page.INCARNATION] + 1)
         self._launcher.keep_spares(1 + sum(each.program.understudies for each in self))

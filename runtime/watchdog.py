@@ -12,6 +12,9 @@ WD-2  One timer, set for the earliest moment at which anything can be due. Where
 WD-3  Time in which the supervisor itself did not run (the whole session was stopped) counts for nobody.
 WD-4  A process that is condemned is dead within DUMP_SECONDS, whether or not its stacks could be written.
 WD-5  Who hands the message over while its tasks are written down is pardoned: nobody dies for another message.
+WD-6  What runs between messages is watched as messages are: a timer by the limit of the message it runs, the hooks
+      `on_down`, `on_letter`, `on_error` and, of an actor that stops by itself, `on_stop` by the actor's. A start has
+      its own limit, `ready`, an ordered stop `shutdown`.
 """
 
 import asyncio
@@ -21,7 +24,7 @@ from time import monotonic_ns
 
 from runtime.mailbox import page
 from runtime.mailbox.box import Box
-from runtime.worker import Worker
+from runtime.worker import Doing, Worker, doing
 
 WATCHDOG, HEARTBEAT, START_TIMEOUT = "watchdog", "heartbeat", "start timeout"
 TASKS_SECONDS = 0.1  # for an event loop to write its tasks' stacks
@@ -52,7 +55,7 @@ class Glance:
     """What its page says.
 
     Attributes:
-        in_hand: index + 1 of the message in hand, 0 of one that is not decoded yet; None: nothing is in hand.
+        in_hand: index + 1 of the message in hand, 0 of one that is not decoded yet and of a hook; None: nothing is.
         taken_ns: when it was taken.
         beat_ns: when the event loop last ran; 0: it does not say.
     """
@@ -93,7 +96,7 @@ class Watchdog:
         self._watched.pop(worker.path, None)
         if allowance is not None and worker.box is not None:
             self._watched[worker.path] = worker, allowance
-            due_ns, _ = next_due(_glance_at(worker.box), allowance, now_ns)
+            due_ns, _ = next_due(_glance_at(worker, worker.box), allowance, now_ns)
             if due_ns and (not self._due_ns or due_ns < self._due_ns):
                 self._set_timer(due_ns, now_ns)
 
@@ -104,15 +107,15 @@ class Watchdog:
         words = worker.box.words if worker.box is not None else None
         if words is not None and words[page.LISTENS] and cause != HEARTBEAT:
             worker.send_signal(page.TASKS_SIGNAL)
-            taken_ns = words[page.SINCE_NS] if cause == WATCHDOG else 0
-            loop.call_later(TASKS_SECONDS, self._abort, worker, worker.incarnation, cause, taken_ns)
+            before = doing(worker.box) if cause == WATCHDOG and worker.box is not None else None
+            loop.call_later(TASKS_SECONDS, self._abort, worker, worker.incarnation, cause, before)
         else:
-            self._abort(worker, worker.incarnation, cause, 0)
+            self._abort(worker, worker.incarnation, cause, None)
 
-    def _abort(self, worker: Worker, incarnation: int, cause: str, taken_ns: int) -> None:
+    def _abort(self, worker: Worker, incarnation: int, cause: str, before: Doing | None) -> None:
         if worker.incarnation != incarnation or worker.box is None:
             return
-        if taken_ns and (worker.box.in_hand() is None or worker.box.words[page.SINCE_NS] != taken_ns):
+        if before is not None and doing(worker.box) != before:
             self.watch(worker)  # WD-5
             return
         worker.cause = cause
@@ -130,7 +133,7 @@ class Watchdog:
             if worker.box is None or not worker.is_ready:
                 del self._watched[worker.path]
                 continue
-            due_ns, cause = next_due(_glance_at(worker.box), allowance, now_ns)
+            due_ns, cause = next_due(_glance_at(worker, worker.box), allowance, now_ns)
             if due_ns and due_ns <= now_ns:
                 self.condemn(worker, cause)
             elif due_ns and (not earliest_ns or due_ns < earliest_ns):
@@ -163,11 +166,12 @@ def _allowance_of(worker: Worker, now_ns: int) -> Allowance | None:
     return allowance if allowance.message_ns or messages_ns or allowance.heartbeat_ns else None
 
 
-def _glance_at(box: Box) -> Glance:
-    """Message and time belong together (WD-1): where another was taken, or is shown, in between, it does not hang."""
-    in_hand, header, taken_ns = box.words[page.IN_HAND], box.in_hand(), box.words[page.SINCE_NS]
-    is_same = header is not None and box.words[page.IN_HAND] == in_hand
-    return Glance(header.index if header is not None and is_same else None, taken_ns, box.words[page.BEAT_NS])
+def _glance_at(worker: Worker, box: Box) -> Glance:
+    """What it is at; of an ordered stop's `on_stop`, which has a time of its own, nothing (WD-6)."""
+    at = doing(box)
+    if at is not None and at.name == "on_stop" and (worker.is_asked or worker.is_recycled):
+        at = None
+    return Glance(None if at is None else at.index, 0 if at is None else at.since_ns, box.words[page.BEAT_NS])
 
 
 def _ns(seconds: float | None) -> int:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from actors.certificate import DeathCertificate, MessageInHand
 from actors.child import Shutdown
+from actors.loop import NOTICES
 from runtime.mailbox import page
 from runtime.mailbox.box import Box
 from runtime.plan import Program
@@ -14,6 +15,9 @@ from runtime.trace import shortened
 
 FELLOW = "fellow"
 _ENDING = (signal.SIGABRT, signal.SIGTERM, signal.SIGKILL)
+
+
+_HOOK_NAMES = {code: name for name, code in page.HOOKS.items()}
 
 
 @dataclass(slots=True)
@@ -109,7 +113,7 @@ def certify(
         traceback="" if is_native else words,
         native_stack=shortened(words) if is_native else "",
         oom=oom,
-        in_hand=_in_hand(worker, now_ns),
+        in_hand=_in_hand(worker, phase, now_ns),
         log_lines=worker.box.page.log_lines() if worker.box is not None else (),
         restarts=worker.incarnation - 1,
         host=worker.program.host,
@@ -131,17 +135,50 @@ def not_launched(worker: Worker, error: str, stacks: str = "") -> DeathCertifica
     )
 
 
-def _in_hand(worker: Worker, now_ns: int) -> MessageInHand | None:
-    if worker.box is None:
+@dataclass(frozen=True, slots=True)
+class Doing:
+    """What an actor is at, by its page.
+
+    Attributes:
+        name: of the message or hook; "" of a message that is not decoded yet.
+        index: of the message + 1 in its table; of a hook 0.
+        attempt: of the message; 1 of a hook.
+        since_ns: monotonic time.
+        is_message: it came by the mailbox; a timer's did not.
+    """
+
+    name: str
+    index: int
+    attempt: int
+    since_ns: int
+    is_message: bool
+
+
+def doing(box: Box) -> Doing | None:
+    """What the actor of a mailbox is at; None: nothing, or it has just begun something else."""
+    words = box.words
+    hook, since_ns = words[page.HOOK], words[page.HOOK_NS]
+    if hook:
+        index = 0 if hook in _HOOK_NAMES else hook
+        is_same = words[page.HOOK] == hook
+        name = _HOOK_NAMES.get(hook) or message_name(box, hook)
+        return Doing(name, index, 1, since_ns, is_message=False) if is_same else None
+    in_hand, header, since_ns = words[page.IN_HAND], box.in_hand(), words[page.SINCE_NS]
+    if header is None or words[page.IN_HAND] != in_hand:
         return None
-    header = worker.box.in_hand()
-    if header is None:
-        return None
-    age = max(0.0, (now_ns - worker.box.words[page.SINCE_NS]) / 1e9)
-    return MessageInHand(message_name(worker.box, header.index), header.state, age)
+    return Doing(message_name(box, header.index), header.index, header.state, since_ns, is_message=True)
 
 
 def message_name(box: Box, index: int) -> str:
-    """Name of a message by its index + 1 in the actor's table; "" when it is not known yet."""
+    """Name of a message by its index + 1 in the actor's table, of a notice by its own; "" when it is not known yet."""
+    if index >= page.NOTICES_FROM:
+        return NOTICES[index - page.NOTICES_FROM]
     names = box.message_names()
     return names[index - 1] if 0 < index <= len(names) else ""
+
+
+def _in_hand(worker: Worker, phase: str, now_ns: int) -> MessageInHand | None:
+    at = doing(worker.box) if worker.box is not None else None
+    if at is None or (phase == "start" and not at.is_message):
+        return None
+    return MessageInHand(at.name, at.attempt, max(0.0, (now_ns - at.since_ns) / 1e9))

@@ -126,6 +126,9 @@ class ListInbox:
     def timer_done(self) -> None:
         """A timer of the actor has run: on the stage nothing is committed."""
 
+    def busy_with(self, name: str) -> None:
+        """Nobody looks from outside on the stage."""
+
     def fail(self, token: Letter, error: Exception) -> bool:
         """Answer the letter with what its handler raised."""
         self._finish(token)

@@ -15,7 +15,7 @@ import contextlib
 import os
 import select
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Container
+from collections.abc import Callable, Container, Iterable
 from struct import error as StructError  # noqa: N812
 from time import monotonic_ns
 from typing import Any
@@ -39,8 +39,12 @@ from runtime.mailbox.page import (
     EXTENT,
     FAILED,
     HANDLED,
+    HOOK,
+    HOOK_NS,
+    HOOKS,
     IN_HAND,
     INCARNATION,
+    NOTICES_FROM,
     RUN,
     SINCE_NS,
     STOP_DISCARD,
@@ -120,7 +124,7 @@ class Inbox(ABC):
         self._was_redelivered = False
         self._commits: Any = None
         self._unread: Unread | None = None
-        self._notices: Collection[str] = ()
+        self._notices: dict[str, tuple[int, int]] = {}
         self._notice_key = 0
         self._main = Lane(fifo.open_read(f"{directory}/mailbox"), page.journal, 0, EPOCH)
         self._urgent = Lane(fifo.open_read(f"{directory}/urgent"), page.urgent_journal, URGENT_LANE, URGENT_EPOCH)
@@ -172,10 +176,18 @@ class Inbox(ABC):
         self._replies.close()
         return [header.body for header in headers if header.body and is_started(header)]
 
-    def hear(self, notices: Collection[str], key: int) -> None:
+    def hear(self, notices: Iterable[str], key: int) -> None:
         """Take messages of these names from the supervisor: from whoever knows the key, and nobody else (IN-5)."""
-        self._notices = notices
+        self._notices = {name: (index, 0) for index, name in enumerate(notices, NOTICES_FROM)}
         self._notice_key = key
+
+    def busy_with(self, name: str) -> None:
+        """The actor begins what is no message, a timer's or a hook of that name; "": it has ended."""
+        words = self._words
+        words[HOOK] = 0
+        if name:
+            words[HOOK_NS] = monotonic_ns()
+            words[HOOK] = HOOKS[name] if name in HOOKS else self._table[name][0]
 
     def timer_done(self) -> None:
         """A timer ran: its effect is committed like a message's."""
@@ -312,7 +324,7 @@ class Inbox(ABC):
         is_notice = flags & NOTICE and token[3] == self._notice_key and token[0] is self._urgent
         if is_notice != (name in self._notices):
             raise NoSuchMessage(f"the actor has no message {name!r}")
-        return 0, 0
+        return self._notices.get(name, (0, 0))
 
     def _expired(self, lane: Lane, at: int, body: int, end: int) -> None:
         """Its asker has given up: it is not executed. Its state comes last: killed before it, others free the body."""

@@ -56,11 +56,16 @@ SAVED = 21  # number of the commit that is in the actor's durable file
 SAVES_FAILED = 22  # how often it could not be written
 PEERS = 24  # of a member of a pool: how many they are; the supervisor's
 LOST_LINES = 25  # log lines that could not be written
+HOOK = 26  # what the actor does that is no message: a timer's, by its index in the table, or a hook, see HOOKS; 0: none
+HOOK_NS = 27  # since when
 ASIDE = 32  # bytes that may hold concurrent messages in hand
 MOVING = 33  # which frame is being set aside (runtime.mailbox.aside), 0 for none
 
 STARTING, READY, RESTARTING, CLOSED = 1, 2, 3, 4  # life
 RUN, STOP_FINISH, STOP_DISCARD = 0, 1, 2  # control
+HOOKS = {name: code for code, name in enumerate(("__init__", "restore", "on_start", "on_stop", "on_error"), 256)}
+MOST_MESSAGES = 253  # an index is a byte of a frame; the last ones are the notices'
+NOTICES_FROM = 254
 URGENT_LANE = 1 << 62
 ASIDE_LANE = 1 << 61  # not read from anywhere: what is set aside
 TASKS_SIGNAL = signal.SIGRTMAX  # whoever needs real-time signals of his own takes the first ones
@@ -128,8 +133,10 @@ class Page:
         """Write the message table; it stays until the next incarnation publishes its own.
 
         Raises:
-            ValueError: it does not fit, even with its signatures left out.
+            ValueError: it does not fit, even with its signatures left out; more messages than have a number.
         """
+        if len(entries) > MOST_MESSAGES:
+            raise ValueError(f"message table: expected at most {MOST_MESSAGES} messages, got {len(entries)}")
         raw = _pack_table(entries, signatures=True)
         if len(raw) > TABLE_SIZE:
             raw = _pack_table(entries, signatures=False)

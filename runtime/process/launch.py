@@ -22,7 +22,6 @@ from typing import Protocol
 
 import msgspec
 
-from runtime.memory.seal import allocated
 from runtime.process import exit as process_exit
 from runtime.process.order import Gather, Launch, Setup, Spares, decode_report, encode
 from runtime.process.zygote import ActorMain, Zygote, close_all_but
@@ -98,7 +97,7 @@ class Launcher:
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             undo.callback(ours.close)
             undo.callback(theirs.close)
-            stacks_fd = allocated("understudy-stacks", _STACKS_BYTES)
+            stacks_fd = os.memfd_create("understudy-stacks", os.MFD_CLOEXEC)
             undo.callback(os.close, stacks_fd)
             supervisor = os.getpid()
             pid = os.fork()

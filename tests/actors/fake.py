@@ -90,6 +90,9 @@ class FakeInbox:
     def timer_done(self) -> None:
         """A timer has run."""
 
+    def busy_with(self, name: str) -> None:
+        """Begins or ends what is no message."""
+
     def stop_wanted(self) -> str | None:
         return self.reason
 

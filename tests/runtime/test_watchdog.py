@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from actors import Actor, ActorDied, BadActor, BadSpec, StartFailed, child, message
+from actors import Actor, ActorDied, BadActor, BadSpec, Down, StartFailed, child, message
 from runtime import Supervisor
 from runtime.testing import wait_until
 from runtime.watchdog import HEARTBEAT, WATCHDOG, Allowance, Glance, next_due
-from tests.runtime.cast import Gate, Start
+from tests.runtime.cast import Counter, Gate, Start
 
 NEVER = (0, "")
 
@@ -252,6 +252,130 @@ def test_a_start_that_takes_too_long_is_dumped_first(start: Start, kind: Any, wh
     assert certificate.cause == "start timeout"
     assert f"in {where}" in certificate.native_stack
     assert "start timeout" in str(caught.value)
+
+
+class Idler(Actor):
+    """Hangs where no message is in hand."""
+
+    def __init__(self, where: str = "") -> None:
+        self.where = where
+        if where == "__init__":
+            self._hang()
+
+    def _hang(self) -> None:
+        threading.Event().wait()
+
+    def on_start(self) -> None:
+        if self.where == "on_start":
+            self._hang()
+
+    def on_down(self, down: Down) -> None:
+        self._hang()
+
+    def on_error(self, failure: Exception) -> None:
+        if self.where == "on_error":
+            self._hang()
+
+    def on_stop(self, reason: str) -> None:
+        if self.where == "on_stop":
+            self._hang()
+
+    @message
+    def begin(self) -> None:
+        if self.where in ("tick", "tock"):
+            self.context.after(0.01, getattr(self, self.where))
+        elif self.where == "on_down":
+            self.context.watch(self.context.ref_to("nobody"))
+        elif self.where == "on_error":
+            raise ValueError
+        else:
+            self.context.stop()
+
+    @message
+    def tick(self) -> None:
+        self._hang()
+
+    @message(watchdog=0.2)
+    def tock(self) -> None:
+        self._hang()
+
+
+class AsyncIdler(Idler):
+    """The same on asyncio."""
+
+    @message
+    async def begin(self) -> None:  # type: ignore[override]
+        super().begin()
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("kind", [Idler, AsyncIdler])
+@pytest.mark.parametrize("where", ["tick", "on_down", "on_error", "on_stop"])
+def test_what_hangs_between_messages_is_named_dumped_and_killed(
+    start: Start, system: Supervisor, kind: Any, where: str
+) -> None:
+    name = f"{kind.__name__}-{where}".replace("_", "-")
+    idler = start(child(kind, where).options(watchdog=0.4), name)
+
+    idler.begin.tell()
+
+    assert wait_until(lambda: _status_of(system, name).in_hand == where)
+    assert wait_until(lambda: system.why(name) is not None)
+    certificate = system.why(name)
+    assert certificate is not None
+    assert certificate.cause == "watchdog"
+    assert "in _hang" in certificate.native_stack
+    assert certificate.in_hand is not None
+    assert certificate.in_hand.name == where
+    assert certificate.in_hand.age_seconds >= 0.4
+
+
+@pytest.mark.process
+def test_a_timer_has_the_limit_of_the_message_it_runs(start: Start, system: Supervisor) -> None:
+    start(child(Idler, "tock"), "timed").begin.tell()
+
+    assert wait_until(lambda: system.why("timed") is not None)
+    certificate = system.why("timed")
+    assert certificate is not None
+    assert certificate.in_hand is not None
+    assert (certificate.cause, certificate.in_hand.name) == ("watchdog", "tock")
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("where", ["__init__", "on_start"])
+def test_the_status_says_where_a_start_is(start: Start, system: Supervisor, where: str) -> None:
+    starting = threading.Thread(target=_fail_to_start, args=(system, where))
+    starting.start()
+
+    assert wait_until(lambda: any(status.in_hand == where for status in system.children()))
+    starting.join()
+
+
+@pytest.mark.process
+def test_an_ordered_stop_has_its_own_time_and_not_the_watchdogs(start: Start, system: Supervisor) -> None:
+    slow = start(child(SlowToStop).options(watchdog=0.1), "slow")
+    pid = slow.pid()
+
+    system.stop("slow")
+
+    assert not Path(f"/proc/{pid}").exists()
+    assert system.why("slow") is None
+
+
+class SlowToStop(Counter):
+    """Takes longer to stop than a message may take."""
+
+    def on_stop(self, reason: str) -> None:
+        threading.Event().wait(0.4)
+
+
+def _fail_to_start(system: Supervisor, where: str) -> None:
+    with pytest.raises(StartFailed):
+        system.start(child(Idler, where), name="hanging", ready=1.0)
+
+
+def _status_of(system: Supervisor, path: str) -> Any:
+    return next(status for status in system.children() if status.path == path)
 
 
 @pytest.mark.process
