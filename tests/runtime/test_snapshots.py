@@ -199,11 +199,11 @@ def test_tells_that_wait_together_are_committed_together(supervisor: Supervisor)
 
 def test_a_tell_that_nothing_follows_is_committed_alone(supervisor: Supervisor) -> None:
     counter = supervisor.start(child(Counter), name="counter", snapshot_every=10)
-    [status] = supervisor.children()
+    pid = counter.pid()
 
     counter.add.tell(1)
-    assert wait_until(lambda: supervisor.children()[0].handled == 1)
-    os.kill(status.pid, signal.SIGKILL)
+    assert wait_until(lambda: supervisor.children()[0].handled == 2)
+    os.kill(pid, signal.SIGKILL)
 
     assert counter.look()[0] == 1
 
@@ -227,11 +227,12 @@ def test_of_a_group_that_was_not_committed_all_or_nothing_happened(supervisor: S
 
 def test_a_group_ends_before_an_answer_is_sent_and_in_an_orderly_stop(supervisor: Supervisor) -> None:
     counter = supervisor.start(child(Counter), name="counter", snapshot_every=1000)
+    pid = counter.pid()
     counter.nap.tell()
     for _ in range(5):
         counter.add_once.tell(1)
     assert counter.look()[0] == 5
-    os.kill([status.pid for status in supervisor.children()][0], signal.SIGKILL)
+    os.kill(pid, signal.SIGKILL)
     assert counter.look()[0] == 5
 
     counter.nap.tell()
