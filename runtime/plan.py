@@ -6,10 +6,9 @@ supervisor never opens what is in those. There they become what is decided on (`
 """
 
 import hashlib
-import itertools
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 from actors.actor import Actor
@@ -23,8 +22,6 @@ from runtime.wire.codec import Codec
 from runtime.wire.codec_pickler import is_importable
 from runtime.wire.control import Protocol, Subtree, Worker, encode
 from runtime.wire.parts import whole
-
-_keys = itertools.count(1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,7 +44,6 @@ class Program:
         durable: where that is kept on disk too; None: nowhere.
         host: where it runs.
         digest: of all that it runs, class, constructor call and options: equal ones run the same. b"" equals none.
-        key: number of the payload.
     """
 
     actor: str
@@ -65,7 +61,6 @@ class Program:
     durable: Durable | None = None
     host: Host = "process"
     digest: bytes = b""
-    key: int = field(default_factory=_keys.__next__)
 
     def __eq__(self, other: object) -> bool:
         return self is other or (isinstance(other, Program) and bool(self.digest) and self.digest == other.digest)

@@ -83,7 +83,7 @@ class Rehearsal:
                 os.close(fd)
 
     def _play(self, stage: str, mailbox: int, _urgent: int, caller: int, page_fd: int) -> None:
-        order = Launch(1, "rehearsal", "rehearsal", 2, "rehearsal", stage, ".", None, 0, True, caller, 0, 0)
+        order = Launch(1, "rehearsal", "rehearsal", 2, "rehearsal", stage, ".", None, True, caller, 0, 0)
         launch = decode(encode(order))
         if not isinstance(launch, Launch):
             return

@@ -297,9 +297,9 @@ class Troupe:
         if is_ignored:
             self._happened(event.Ignored(worker.path, worker.incarnation))
             return
-        if kind not in ("normal", "shutdown", "recycled"):
-            self._loop.call_soon(self._died, certificate)  # the restart first
         self._happened(event.Exited(worker.path, worker.incarnation, event.Reason(kind, certificate, together)))
+        if kind not in ("normal", "shutdown", "recycled"):
+            self._loop.call_soon(self._died, certificate)  # behind what has just happened: the restart first
 
     # ---- what the ensembles report
 
@@ -372,7 +372,6 @@ class Troupe:
             directory=self._root,
             mailbox=directory_of(worker.path),
             crash_on_raise=program.crash_on_raise,
-            key=program.key,
             warm=True,
             events=self._events_write,
             seat=worker.seat,

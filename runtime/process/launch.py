@@ -9,6 +9,7 @@ LA-4  A zygote that is renewed ends when it has done what it was told; its succe
 LA-5  A zygote that cannot be made (no descriptors, no processes) is tried again; launches wait for it meanwhile.
 LA-6  A launch that is cancelled has failed only once its zygote is gone, and whatever had come of it has been ended: a
       process that was forked and not reported may have taken messages.
+LA-7  What the zygote has launched before it has imported: the next launch of that goes to a spare, past the zygote.
 """
 
 import asyncio
@@ -23,12 +24,14 @@ from typing import Protocol
 import msgspec
 
 from runtime.process import exit as process_exit
-from runtime.process.order import Gather, Launch, Setup, Spares, decode_report, encode
-from runtime.process.zygote import ActorMain, Zygote, close_all_but
+from runtime.process.order import Gather, Launch, Report, Setup, Spare, Spares, decode_report, encode
+from runtime.process.stock import Stock, what_of
+from runtime.process.zygote import ActorMain, Zygote, close_all_but, received
 
 _REOPEN_SECONDS = 0.2
 _DUMP_SECONDS = 1.0  # for the stacks of a zygote that hangs: they take milliseconds
 _STACKS_BYTES = 32768
+_RESTOCK_SECONDS = 0.005  # an actor that is just being started has better use for the CPU
 
 
 class Outcome(Protocol):
@@ -54,6 +57,7 @@ class Outcome(Protocol):
 class _InFlight:
     launch: Launch | Gather
     fds: list[int]
+    what: bytes
     tries: int = 0
     is_cancelled: bool = False
 
@@ -73,13 +77,14 @@ class Launcher:
         self._main = main
         self._keep = keep
         self._setup: Setup | None = None
-        self._spares = Spares(1)
+        self._stock = Stock()
         self._sock: socket.socket | None = None
         self._in_flight: dict[int, _InFlight] = {}
-        self._cold: set[int] = set()
+        self._cold: set[bytes] = set()
         self._is_open = True
         self._is_condemned = False
         self._stacks_fd = -1
+        self._is_renewed = False
         self.pid = 0
 
     @property
@@ -120,6 +125,7 @@ class Launcher:
         self._is_condemned = False
         self.pid = pid
         self._sock = ours
+        self._is_renewed = False
         asyncio.get_running_loop().add_reader(ours.fileno(), self._on_report)
         try:
             self._outcome.zygote_forked(pid)
@@ -129,9 +135,9 @@ class Launcher:
             os.waitpid(pid, 0)
             self.pid = 0
             raise
-        for order in (self._setup, self._spares):
-            if order is not None:
-                self._order(order)
+        if self._setup is not None:
+            self._order(self._setup)
+        self._restock()
 
     def set_up(self, setup: Setup) -> None:
         """Give the program's surroundings to the zygote, and to those that may follow it."""
@@ -139,16 +145,22 @@ class Launcher:
         self._order(setup)
 
     def keep_spares(self, count: int) -> None:
-        """How many processes the zygote keeps forked and idle, here and in those that may follow it."""
-        if count != self._spares.count:
-            self._spares = Spares(count)
-            self._order(self._spares)
+        """How many processes to keep forked and idle, of this zygote and of those that may follow it."""
+        if count != self._stock.wanted:
+            self._stock.wanted = count
+            self._restock()
 
     def launch(self, launch: Launch | Gather, fds: list[int]) -> None:
         """Have a process started; the descriptors stay the caller's until the launch has ended."""
-        if isinstance(launch, Launch) and launch.key in self._cold:
-            launch = msgspec.structs.replace(launch, warm=False)
-        self._send(_InFlight(launch, fds))
+        what = what_of(launch, fds[1]) if isinstance(launch, Launch) else b""
+        if isinstance(launch, Launch):
+            if what in self._cold:
+                launch = msgspec.structs.replace(launch, warm=False)
+            elif pid := self._stock.hand_over(launch, what, fds):
+                asyncio.get_running_loop().call_later(_RESTOCK_SECONDS, self._restock)
+                self._outcome.launched(launch.token, pid)
+                return
+        self._send(_InFlight(launch, fds, what))
 
     def cancel(self, token: int) -> None:
         """It takes too long: whatever holds it up is in the zygote, which writes down where, ends and is replaced.
@@ -177,6 +189,8 @@ class Launcher:
             behind = (entry for entry in self._setup.path if entry not in front)
             self._setup = Setup([*front, *behind], self._setup.argv)
         self._cold.clear()
+        self._stock.clear()
+        self._is_renewed = True
         if self._sock is not None:
             with contextlib.suppress(OSError):  # it has just died, and is renewed by that
                 self._sock.shutdown(socket.SHUT_WR)
@@ -235,6 +249,12 @@ class Launcher:
             asyncio.get_running_loop().remove_reader(self._sock.fileno())
             self._sock.close()
             self._sock = None
+        self._stock.clear()
+
+    def _restock(self) -> None:
+        """Order the spares that are missing."""
+        if self._sock is not None and not self._is_renewed and (missing := self._stock.order()):
+            self._order(Spares(missing))
 
     def _order(self, order: Setup | Spares) -> None:
         if self._sock is not None:
@@ -261,30 +281,36 @@ class Launcher:
     def _on_report(self) -> None:
         while self._sock is not None:
             try:
-                raw = self._sock.recv(1 << 17)
+                raw, fds = received(self._sock)
             except BlockingIOError:
                 return
             except OSError:
-                raw = b""
+                raw, fds = b"", []
             if not raw:
                 self.close()
                 break
-            self._reported(raw)
+            match decode_report(raw):
+                case Spare(pid):
+                    self._stock.add(0 if self._is_renewed else pid, fds)
+                case Report() as report:
+                    self._reported(report)
         if self.pid == 0 and self._is_open:
             self._replace()
 
-    def _reported(self, raw: bytes) -> None:
-        report = decode_report(raw)
+    def _reported(self, report: Report) -> None:
         flight = self._in_flight.get(report.token)
         if flight is None:
             return
         if report.threads and isinstance(flight.launch, Launch):
-            self._cold.add(flight.launch.key)
+            self._cold.add(flight.what)
             self._outcome.threads_at_import(report.token, report.threads)
             flight.launch = msgspec.structs.replace(flight.launch, warm=False)
             return  # it ends now, and the next one gets this launch again
         del self._in_flight[report.token]
         if report.pid:
+            if isinstance(flight.launch, Launch) and flight.launch.warm and not self._is_renewed:
+                self._stock.learn(flight.what)
+                self._restock()
             self._outcome.launched(report.token, report.pid)
         else:
             self._outcome.failed(report.token, report.error)

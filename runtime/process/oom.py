@@ -6,9 +6,15 @@ The counter of our cgroup where there is one (v2: `memory.events`, which counts 
 Source: Documentation/admin-guide/cgroup-v2.rst, memory.events.
 """
 
+import contextlib
+import os
+import re
 from pathlib import Path
 
 from runtime.process.cgroup import files_of
+
+_COUNTERS_BYTES = 1 << 15
+_OOM_KILL = re.compile(rb"^oom_kill (\d+)$", re.MULTILINE)
 
 
 class OomCounter:
@@ -23,7 +29,9 @@ class OomCounter:
         """
         own = files_of(proc / "self/cgroup", cgroups, v2="memory.events", v1="memory.oom_control")
         candidates = [*own, proc / "vmstat"]
-        self._file = next((file for file in candidates if _count_in(file) is not None), None)
+        file = next((file for file in candidates if _count_in(file) is not None), None)
+        # kept open, for good: it is read while a restart waits
+        self._fd = -1 if file is None else os.open(file, os.O_RDONLY | os.O_CLOEXEC)
         self._seen = self._count()
 
     def has_grown(self) -> bool:
@@ -32,13 +40,20 @@ class OomCounter:
         return self._seen > before
 
     def _count(self) -> int:
-        count = None if self._file is None else _count_in(self._file)
-        return 0 if count is None else count
+        if self._fd < 0:
+            return 0
+        with contextlib.suppress(OSError):  # its cgroup was removed
+            return _count_of(os.pread(self._fd, _COUNTERS_BYTES, 0)) or 0
+        return 0
 
 
 def _count_in(file: Path) -> int | None:
     try:
-        fields = (line.split() for line in file.read_text().splitlines())
-        return next((int(field[1]) for field in fields if field[:1] == ["oom_kill"]), None)
-    except (OSError, ValueError, IndexError):
+        return _count_of(file.read_bytes())
+    except OSError:
         return None
+
+
+def _count_of(raw: bytes) -> int | None:
+    found = _OOM_KILL.search(raw)
+    return None if found is None else int(found[1])

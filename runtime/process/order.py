@@ -13,7 +13,7 @@ class Setup(msgspec.Struct, frozen=True, tag="setup"):
 
 
 class Spares(msgspec.Struct, frozen=True, tag="spares"):
-    """How many processes to keep forked and idle."""
+    """How many more processes to fork that wait for their order."""
 
     count: int
 
@@ -30,7 +30,6 @@ class Launch(msgspec.Struct, frozen=True, tag="launch"):
         directory: the system's runtime directory.
         mailbox: the mailbox's directory below it.
         crash_on_raise: a handler that raises ends the process.
-        key: of the payload.
         warm: import the class before the fork; else in the actor's own process.
         events: descriptor of the pipe to the supervisor.
         seat: of the process on the board.
@@ -49,7 +48,6 @@ class Launch(msgspec.Struct, frozen=True, tag="launch"):
     directory: str
     mailbox: str
     crash_on_raise: bool | None
-    key: int
     warm: bool
     events: int
     seat: int
@@ -89,7 +87,13 @@ class Left(msgspec.Struct, frozen=True):
     code: int
 
 
-class Report(msgspec.Struct, frozen=True):
+class Spare(msgspec.Struct, frozen=True, tag="spare"):
+    """One of the spares that were ordered, and beside it the socket that takes its order. pid 0: it could not be."""
+
+    pid: int
+
+
+class Report(msgspec.Struct, frozen=True, tag="report"):
     """What came of a launch: a pid, or the error, or the module whose import started threads."""
 
     token: int
@@ -116,4 +120,4 @@ encode = msgspec.msgpack.Encoder().encode
 decode = msgspec.msgpack.Decoder(Setup | Spares | Launch | Gather).decode
 decode_launch = msgspec.msgpack.Decoder(Launch).decode
 decode_left = msgspec.msgpack.Decoder(Left).decode
-decode_report = msgspec.msgpack.Decoder(Report).decode
+decode_report = msgspec.msgpack.Decoder(Report | Spare).decode

@@ -1,14 +1,16 @@
 """The zygote: imports the user's modules once, stays single-threaded, and forks actors off.
 
     supervisor ══ socketpair ══ zygote ─ fork ─ actor (the supervisor's child: runtime.process.fork)
+        └───────── socketpair ══ spare, which becomes an actor
 
 A fork of a process with everything imported takes some milliseconds, so it is done ahead: a spare, forked and idle,
-waits for its order, and a launch is a wake-up. Spares are restocked when there is nothing else to do.
+waits for its order, and a launch is a wake-up. Its socket goes to the supervisor, which gives it the order without the
+zygote (runtime.process.stock). Spares are forked when there is nothing else to do.
 
 ZY-1  It forks only while it has one thread. A module that starts threads when it is imported spoils it: it says so and
       ends; a new zygote takes its place, and that class is imported in the actor's own process from then on.
 ZY-2  What it unpickles comes from its supervisor's socketpair, which has no name.
-ZY-3  It dies with its supervisor; spares die with their zygote. Until its order a spare is in the zygote's process
+ZY-3  It dies with its supervisor, and so do spares. Until its order a spare is in the zygote's process
       group, which is how the supervisor tells it from what an actor left behind.
 ZY-4  What it is to fork it settles first: rehearsed (runtime.rehearsal), and frozen, so that the collector writes to
       nothing that is shared. Not before the first launch after an import, which somebody waits for; before the second.
@@ -24,21 +26,19 @@ import signal
 import socket
 import sys
 import traceback
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol
 
 from actors.errors import Undecodable
 from runtime.process import prctl
 from runtime.process.fork import can_fork_sibling, fork_sibling, fork_twice, loaded_libraries
-from runtime.process.order import Gather, Launch, Report, Setup, Spares, decode, encode
+from runtime.process.order import Gather, Launch, Report, Setup, Spare, Spares, decode, encode
 from runtime.wire.codec import Codec
 
 _THREAD_POOLS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")  # `import numpy` starts OpenBLAS threads
 _ORDER_BYTES = 1 << 16
 _ORDER_FDS = 4
-_IS_WARM = b"w"  # said by a spare once it could take an order without delay
+IS_WARM = b"w"  # said by a spare once it could take an order without delay
 _IDLE_AFTER_MS = 10  # an actor that is just being started has better use for the CPU
 _REHEARSALS = 12  # CPython 3.11 notes something at each of the first eight runs of a code object, and then specializes
 
@@ -63,14 +63,6 @@ class ActorMain(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Spare:
-    """A process that waits for its order at the other end of sock."""
-
-    pid: int
-    sock: socket.socket
-
-
 class Zygote:
     """The zygote's process, from the inside."""
 
@@ -91,8 +83,7 @@ class Zygote:
         # by their encoding, and whether they are durable: a restart finds everything imported
         self._classes: dict[tuple[bytes, bool], Any] = {}
         self._restore = [name for name in _THREAD_POOLS if name not in os.environ]
-        self._spares: deque[Spare] = deque()
-        self._wanted = 1
+        self._owed = 0  # spares
         self._directory = ""  # known from the first launch on
         self._is_rehearsed = self._is_settled = self._has_launched = False
         self._libraries = loaded_libraries()  # ours: none of them has handlers that matter (FO-3)
@@ -110,7 +101,7 @@ class Zygote:
         poll.register(self._sock, select.POLLIN)
         while True:
             if self._has_leisure_work() and not poll.poll(_IDLE_AFTER_MS):
-                self._restock() if self._is_settled else self._settle()
+                self._fork_spare() if self._is_settled else self._settle()
                 continue
             raw, fds = received(self._sock)
             if not raw:
@@ -125,39 +116,16 @@ class Zygote:
                 sys.path[:] = path
                 sys.argv[:] = argv
             case Spares(count):
-                self._wanted = count
-                while len(self._spares) > count:
-                    self._spares.pop().sock.close()
+                self._owed += count
             case Launch() as launch:
                 self._directory = launch.directory
-                if launch.warm and not self._import(launch, class_part(fds[1])):
-                    return
-                if not (launch.warm and self._hand_over(launch, raw, fds)):
+                if not launch.warm or self._import(launch, class_part(fds[1])):
                     self._launch(launch, fds)
             case Gather() as gather:
-                if not self._hand_over(gather, raw, fds):
-                    self._launch(gather, fds)
-
-    def _hand_over(self, launch: Launch | Gather, raw: bytes, fds: list[int]) -> bool:
-        """Give the order to a spare; False when there is none that is ready and lives."""
-        for _ in range(len(self._spares)):
-            spare = self._spares.popleft()
-            try:
-                spare.sock.recv(len(_IS_WARM), socket.MSG_DONTWAIT)
-                socket.send_fds(spare.sock, [raw], fds)
-            except BlockingIOError:  # still warming up: a fork is as quick
-                self._spares.append(spare)
-                continue
-            except OSError:  # it was killed
-                spare.sock.close()
-                continue
-            spare.sock.close()
-            self._report(launch, pid=spare.pid)
-            return True
-        return False
+                self._launch(gather, fds)
 
     def _has_leisure_work(self) -> bool:
-        return bool(self._classes) and (not self._is_settled or len(self._spares) < self._wanted)
+        return bool(self._classes) and (not self._is_settled or self._owed > 0)
 
     def _settle(self) -> None:
         """Make ready to be forked often (ZY-4)."""
@@ -186,30 +154,30 @@ class Zygote:
                 sock_fd, board_fd, stacks_fd = fds
                 return self._main.host_threads(launch, sock_fd, board_fd, stacks_fd)
 
-    def _restock(self) -> None:
+    def _fork_spare(self) -> None:
+        self._owed -= 1
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 
         def understudy() -> int:
             ours.close()
             self._main.warm_up(self._directory, 1)
             try:
-                theirs.send(_IS_WARM)
+                theirs.send(IS_WARM)
                 raw, fds = received(theirs)
             except OSError:  # dismissed before it was warm
                 raw = b""
             if not raw:
-                os._exit(0)  # the zygote is gone, or has imported more since
+                os._exit(0)
             theirs.close()
             launch = decode(raw)
-            return self._play(launch, fds) if isinstance(launch, Launch | Gather) else 1
+            return self._play(launch, fds) if isinstance(launch, Launch) else 1
 
         try:
             pid = self._forked(understudy)
         except OSError:
-            self._wanted = len(self._spares)  # no more processes to be had: launches say so themselves
-            ours.close()
-        else:
-            self._spares.append(Spare(pid, ours))
+            pid = 0  # no more processes to be had: launches say so themselves
+        socket.send_fds(self._sock, [encode(Spare(pid))], [ours.fileno()])
+        ours.close()
         theirs.close()
 
     def _forked(self, main: Callable[[], int]) -> int:
@@ -226,7 +194,6 @@ class Zygote:
             self._sock.close()
             faulthandler.disable()  # an actor has last words of its own
             os.close(self._stacks_fd)
-            self._dismiss_spares()  # in our copy only: a spare sees its zygote's end when nobody else holds it
             reset_signals()
             code = main()
         except SystemExit as exc:
@@ -263,15 +230,9 @@ class Zygote:
             self._report(launch, threads=_culprit(set(sys.modules) - before))
             os._exit(0)
         if len(sys.modules) > len(before):
-            self._dismiss_spares()  # they have not imported it
             self._is_settled = self._has_launched = False
             self._forks_siblings = can_fork_sibling(loaded_libraries() - self._libraries)
         return True
-
-    def _dismiss_spares(self) -> None:
-        for spare in self._spares:
-            spare.sock.close()
-        self._spares.clear()
 
     def _report(self, launch: Launch | Gather, *, pid: int = 0, error: str = "", threads: str = "") -> None:
         self._sock.send(encode(Report(launch.token, pid, error[-32_768:], threads)))

@@ -191,8 +191,8 @@ def test_a_supervisor_that_dies_before_its_child_is_tied_to_it_takes_the_child_a
     middle_done, proceed = os.pipe()
     supervisor = os.fork()
     if supervisor == 0:
+        ours = os.getpid()
         if os.fork() == 0:  # the actor: waits until its supervisor is dead, then ties itself to it
-            ours = os.getppid()
             os.close(proceed)
             os.read(middle_done, 1)
             wait_for_parent(ours, middle=ours)
