@@ -13,17 +13,18 @@ import os
 import weakref
 from collections import deque
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from actors.form import Form
-from runtime.memory.slab import FILLING, FREE, MOST_LENT, STATE, Slab
+from runtime.memory.slab import FILLING, FREE, MOST_LENT, STATE, Slab, array_type
 from runtime.wire.parts import place_of
 
 
 class _Loan:
     """One slab that is lent."""
 
-    __slots__ = ("__weakref__", "array", "end", "is_sent", "slab", "start")
+    __slots__ = ("array", "end", "is_sent", "memory", "slab", "start")
 
     def __init__(self, slab: Slab, start: int, nbytes: int) -> None:
         self.slab = slab
@@ -31,8 +32,10 @@ class _Loan:
         self.end = start + nbytes
         self.is_sent = False
         self.array: Any = None  # a weak reference to the program's array
+        self.memory: Any = None  # another to what it is over, which slices of the array are over too
 
     def set_sent(self, *, is_sent: bool) -> None:
+        """It is a message's, or the program's again."""
         self.is_sent = is_sent
         array = self.array()
         if array is not None and hasattr(array, "flags"):
@@ -55,12 +58,12 @@ class Lent:
 
     def lend(self, slab: Slab, form: Form) -> Any:
         """The array over a slab that is being filled; the slab comes back when the array is gone."""
-        memory = (ctypes.c_char * form.nbytes).from_buffer(slab.data)
+        memory = array_type(len(slab.data)).from_buffer(slab.data)
         loan = _Loan(slab, ctypes.addressof(memory), form.nbytes)
-        array = form.over(memoryview(memory).cast("B"))
+        array = form.over(memoryview(memory).cast("B")[: form.nbytes])
         loan.array = weakref.ref(array)
+        loan.memory = weakref.ref(memory, partial(self._ended, loan, os.getpid()))
         self._loans[slab.number] = loan
-        weakref.finalize(memory, _ended, self._loans, loan, self.returned, os.getpid()).atexit = False
         return array
 
     def pass_on(self, buffers: Sequence[memoryview]) -> tuple[list[Slab], list[int]]:
@@ -104,12 +107,11 @@ class Lent:
                 return loan, start - loan.start
         return None, 0
 
-
-def _ended(loans: dict[int, _Loan], loan: _Loan, returned: deque[Slab], pid: int) -> None:
-    """The last array of a loan is gone. Takes no lock: it runs wherever the garbage is collected."""
-    if pid != os.getpid() or loans.get(loan.slab.number) is not loan:
-        return
-    del loans[loan.slab.number]
-    if not loan.is_sent and loan.slab.words[STATE] == FILLING:
-        loan.slab.words[STATE] = FREE
-    returned.append(loan.slab)
+    def _ended(self, loan: _Loan, pid: int, _memory: object) -> None:
+        """The last array of a loan is gone. Takes no lock: it runs wherever the garbage is collected."""
+        if pid != os.getpid() or self._loans.get(loan.slab.number) is not loan:
+            return
+        del self._loans[loan.slab.number]
+        if not loan.is_sent and loan.slab.words[STATE] == FILLING:
+            loan.slab.words[STATE] = FREE
+        self.returned.append(loan.slab)
