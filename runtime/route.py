@@ -4,6 +4,8 @@ RT-1  A letterbox is closed when its last user lets go of it, never under a writ
 RT-2  Of several processes behind one name the least loaded that is ready gets the message; none ready: the first whose
       mailbox is open, where the message waits.
 RT-3  A pool that has grown says so in the pages of its members: the next message finds them all.
+RT-4  Letterboxes of actors that have stopped for good are let go of, at the latest when they would be as many as the
+      others: whoever talks to many that come and go holds descriptors of those that are there.
 """
 
 import os
@@ -15,11 +17,12 @@ import msgspec
 from actors.errors import NotFound
 from actors.message import MessageEntry
 from runtime.mailbox.letterbox import Letterbox
-from runtime.mailbox.page import PEERS
+from runtime.mailbox.page import CLOSED, LIFE, PEERS
 from runtime.wire.control import Open, Opened
 from runtime.wire.line import Lines
 
 _MOST = 1024
+_FIRST_LOOK = 64  # look-ups
 
 
 class Route:
@@ -43,11 +46,22 @@ class Route:
         self.boxes = boxes
         self.only = boxes[0] if len(boxes) == 1 else None
 
+    def is_closed(self) -> bool:
+        """It was looked up, and its actor has stopped for good since."""
+        boxes = self.boxes
+        return bool(boxes) and all(box.words[LIFE] == CLOSED for box in boxes)
+
     def pick(self) -> Letterbox:
-        """The least loaded (RT-2); the route has been looked up."""
+        """The least loaded (RT-2); the route has been looked up.
+
+        Raises:
+            BrokenPipeError: another thread has found it closed since.
+        """
         boxes = self.boxes
         if len(boxes) == 1:
             return boxes[0]
+        if not boxes:
+            raise BrokenPipeError
         if boxes[0].words[PEERS] > len(boxes):
             self.set([])  # RT-3
         self._turn += 1
@@ -63,6 +77,8 @@ class Routes:
         self._lines = lines
         self._known: OrderedDict[str, Route] = OrderedDict()
         self._lock = threading.Lock()
+        self._looked_up = 0
+        self._look_at = _FIRST_LOOK
 
     def route(self, path: str) -> Route:
         """The one route object of that path, looked up or not."""
@@ -92,13 +108,27 @@ class Routes:
                         for member, fd in zip(opened.members, fds, strict=True)
                     ]
                 )
+                self._let_go()
                 return route.pick()
-            except FileNotFoundError:
+            except (FileNotFoundError, BrokenPipeError):
                 continue
             finally:
                 for fd in fds:
                     os.close(fd)
         raise NotFound(route.path, "its mailbox is closed as often as it is opened")
+
+    def _let_go(self) -> None:
+        """Another letterbox is open (RT-4)."""
+        with self._lock:
+            self._looked_up += 1
+            if self._looked_up < self._look_at:
+                return
+            routes = list(self._known.values())
+            for route in routes:
+                if route.is_closed():
+                    route.set([])
+            self._looked_up = sum(len(route.boxes) for route in routes)
+            self._look_at = max(_FIRST_LOOK, 2 * self._looked_up)
 
     def table(self, path: str) -> dict[str, MessageEntry]:
         """The message table that the actor at path published."""

@@ -67,7 +67,9 @@ class Nursery:
         self._process.stdin.close()
         ended, hung = [], []
         for pid, fd in self._pidfds.items():
-            is_over = bool(select.select([fd], [], [], _SECONDS)[0])
+            poll = select.poll()
+            poll.register(fd, select.POLLIN)
+            is_over = bool(poll.poll(_SECONDS * 1000))
             (ended if is_over else hung).append(pid)
             if not is_over:
                 signal.pidfd_send_signal(fd, signal.SIGABRT)  # faulthandler: where

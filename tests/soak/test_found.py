@@ -32,7 +32,7 @@ from runtime.vault import Vault
 from runtime.wire import frame
 from runtime.wire.codec import Codec
 from runtime.wire.frame import CUT, DONE, DROPPED, QUEUED, STATE_AT
-from tests.runtime.cast import bodies_of
+from tests.runtime.cast import bodies_of, descriptors_of
 
 OWNER = 5
 
@@ -224,6 +224,19 @@ def test_the_names_of_a_rehearsal_go_with_its_process(supervisor: Supervisor, ru
 
     assert wait_until(lambda: not left.exists())
     assert (going_on / "replies").exists()
+
+
+@pytest.mark.process
+def test_a_sender_holds_no_descriptors_of_actors_that_have_gone(supervisor: Supervisor) -> None:
+    for number in range(200):
+        ref = supervisor.start(child(Echo), name=f"echo{number}")
+        ref.ones.tell(1)
+        supervisor.stop(f"echo{number}")
+        supervisor.delete(f"echo{number}")
+
+    held = [target for target in descriptors_of(os.getpid()) if "/children/echo" in target]
+
+    assert len(held) < 100
 
 
 _CALLER = """
