@@ -704,6 +704,22 @@ def test_what_takes_a_process_of_its_own_is_refused_to_a_thread(options: dict[st
     assert bad.value.what == what
 
 
+def test_a_reload_turns_a_process_into_a_thread_and_keeps_its_queue(nothing_left: Path, tmp_path: Path) -> None:
+    with Supervisor("turned", children={"gate": child(Gate)}) as supervisor:
+        gate = supervisor.ref("gate", Gate)
+        held = gate.hold.ask(str(tmp_path / "in"), str(tmp_path / "go"))
+        assert wait_until((tmp_path / "in").exists)
+        queued = gate.notes.ask()
+        changed = threading.Thread(target=lambda: supervisor.reload(tree(children={"gate": threaded(Gate)})))
+        changed.start()
+        (tmp_path / "go").touch()
+        changed.join()
+
+        assert held.result(5) == "held"
+        assert queued.result(5) == []
+        assert [status.host for status in supervisor.children()] == ["thread"]
+
+
 def test_a_file_says_where_a_child_runs(tmp_path: Path, nothing_left: Path) -> None:
     file = tmp_path / "threads.toml"
     file.write_text('[children.a]\nactor = "tests.runtime.cast:Counter"\nhost = "thread"\n')
