@@ -43,7 +43,7 @@ def test_actors_that_start_and_stop_for_good_leave_neither_memory_nor_descriptor
     for number in range(_WARM, _WARM + _TIMES):
         _come_and_go(supervisor, number)
 
-    assert wait_until(lambda: not leaks.descriptors(supervisor.pid) - held)
+    assert wait_until(lambda: not leaks.gained(supervisor.pid, held))
     assert set(runtime_directory.rglob("*")) == names
     assert wait_until(
         lambda: len(processes_of(runtime_directory)) <= before.processes + 1
