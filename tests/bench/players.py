@@ -1,6 +1,7 @@
 """The actors that the benches play with; small, so that what is measured is the machine."""
 
 import os
+from time import perf_counter_ns
 from typing import Any
 
 from actors import Actor, message
@@ -27,6 +28,19 @@ class Tally(Actor):
     def take(self, payload: Any) -> int:
         """A payload; how many bytes it had."""
         return payload.nbytes if hasattr(payload, "nbytes") else len(payload)
+
+
+class Busy(Tally):
+    """Counts, and takes 10 µs for it."""
+
+    @message
+    def add(self, n: int) -> int:
+        """The small message, with some work."""
+        until = perf_counter_ns() + 10_000
+        while perf_counter_ns() < until:
+            pass
+        self.total += n
+        return self.total
 
 
 class Ledger(Tally):

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from tests.bench.decision import decide
+from tests.bench.flood import flood
 from tests.bench.groups import group, responsive, snapshot
 from tests.bench.lives import boot, restart, start
 from tests.bench.messages import ask, fanin, pipelined, tell
@@ -20,7 +21,7 @@ Bench = Callable[[Scale], Iterator[Row]]
 BENCHES: dict[str, Bench] = {
     bench.__name__: bench
     for bench in (
-        *(ask, tell, pipelined, fanin, start, restart, payload, region, boot, thousand, idle, chain, pairs),
+        *(ask, tell, pipelined, fanin, flood, start, restart, payload, region, boot, thousand, idle, chain, pairs),
         *(decide, group, responsive, snapshot, web, peers),
     )
 }
