@@ -29,15 +29,6 @@ def test_a_short_soak_finds_no_fault(capfd: pytest.CaptureFixture[str]) -> None:
     assert report["faults"] == 0, "\n".join(report["notes"])
     assert code == 0
     assert report["seed"] == "short"
-    for trouble in (
-        "kills",
-        "stops",
-        "guests",
-        "callers_killed",
-        "commits",
-        "region_commits",
-        "handled_once",
-        "expired",
-    ):
-        assert report[trouble] > 0, trouble
+    for figure in ("kills", "handled_once", "commits", "region_commits"):
+        assert report[figure] > 0, figure
     assert report["sent"] == sum(report[group] for group in GROUPS)
