@@ -43,7 +43,7 @@ def group(scale: Scale) -> Iterator[Row]:
             return (perf_counter_ns() - begun) / 1e6
 
         all_again()
-        ours, theirs = in_turn(scale.of(7, smoke=1), all_again, forking.fork)
+        ours, theirs = in_turn(scale.of(7, smoke=1), all_again, forking.turn)
     values = Sample(tuple(ours), "ms"), Sample(tuple(theirs), "ms")
     yield Row("group", f"one_for_all of {_GROUP}, one killed", *values, "os.fork, first byte", [AtMost(200)])
 

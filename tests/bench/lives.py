@@ -20,6 +20,7 @@ from tests.bench.yardstick import peer, python_pass
 
 _PAUSE_SECONDS = 0.05  # actors rarely start or die right after one another; a spare is forked meanwhile
 _AGAINST = "os.fork, first byte"
+_AGAINST_END = "SIGKILL to a fork as large, until reaped"
 
 
 def start(scale: Scale) -> Iterator[Row]:
@@ -41,8 +42,8 @@ def _start(scale: Scale, what: str, actor: type[Any], budgets: list[AtMost], pau
             return seconds(lambda: running.start(child(actor), name=name)) * 1e3
 
         one_more()
-        forking.fork()
-        ours, theirs = in_turn(scale.of(30, smoke=2), one_more, forking.fork)
+        forking.turn()
+        ours, theirs = in_turn(scale.of(30, smoke=2), one_more, forking.turn)
     return Row("start", what, Sample(tuple(ours), "ms"), Sample(tuple(theirs), "ms"), _AGAINST, budgets)
 
 
@@ -64,7 +65,7 @@ def _restart(
     pause: float = _PAUSE_SECONDS,
     understudies: int = 0,
 ) -> Row:
-    with system() as running, peer("fork") as forking:
+    with system() as running, peer("kill") as ending:
         victim = running.start(child(actor), name="victim", understudies=understudies)
 
         def killed() -> float:
@@ -77,9 +78,9 @@ def _restart(
             return (perf_counter_ns() - begun) / 1e6
 
         killed()
-        forking.fork()
-        ours, theirs = in_turn(scale.of(30, smoke=2), killed, forking.fork)
-    return Row("restart", what, Sample(tuple(ours), "ms"), Sample(tuple(theirs), "ms"), _AGAINST, budgets)
+        ending.turn()
+        ours, theirs = in_turn(scale.of(30, smoke=2), killed, ending.turn)
+    return Row("restart", what, Sample(tuple(ours), "ms"), Sample(tuple(theirs), "ms"), _AGAINST_END, budgets)
 
 
 def boot(scale: Scale) -> Iterator[Row]:

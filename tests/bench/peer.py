@@ -3,12 +3,15 @@
     pong    a request comes in (msgpack), its answer goes out, by blocking os.read and os.write
     count   messages come in as a stream; a 0 among them is answered with how many there were
     fork    a byte comes in: fork, and answer with the ns until the child's first byte
+    kill    a byte comes in: fork, kill the child once it waits, and answer with the ns until it is reaped
     window  as pong, but requests may come several at once
 
 IN and OUT are descriptors of pipes.
 """
 
 import os
+import select
+import signal
 import sys
 from time import perf_counter_ns
 
@@ -63,5 +66,30 @@ def fork(read: int, write: int) -> None:
         os.write(write, taken.to_bytes(8, "little"))
 
 
+def kill(read: int, write: int) -> None:
+    """Fork and kill as often as asked; what the kernel needs to end a process depends on how large that is."""
+    import runtime.host  # noqa: F401  # as in fork()
+
+    back, there = os.pipe()
+    while os.read(read, 1):
+        pid = os.fork()
+        if not pid:
+            os.write(there, b"x")
+            signal.pause()
+            os._exit(1)
+        os.read(back, 1)
+        pidfd = os.pidfd_open(pid)
+        poll = select.poll()
+        poll.register(pidfd, select.POLLIN)
+        start = perf_counter_ns()
+        os.kill(pid, signal.SIGKILL)
+        poll.poll()
+        os.waitpid(pid, 0)
+        taken = perf_counter_ns() - start
+        os.close(pidfd)
+        os.write(write, taken.to_bytes(8, "little"))
+
+
 if __name__ == "__main__":
-    {"pong": pong, "window": window, "count": count, "fork": fork}[sys.argv[1]](int(sys.argv[2]), int(sys.argv[3]))
+    roles = {"pong": pong, "window": window, "count": count, "fork": fork, "kill": kill}
+    roles[sys.argv[1]](int(sys.argv[2]), int(sys.argv[3]))

@@ -54,8 +54,8 @@ class Peer:
         os.read(self.read, 64)
         return count / (perf_counter_ns() - start) * 1e9
 
-    def fork(self) -> float:
-        """Fork and first byte back, in ms; peer `fork`."""
+    def turn(self) -> float:
+        """What it does once, in ms: fork and first byte back, peer `fork`; SIGKILL until reaped, peer `kill`."""
         os.write(self.write, b"x")
         return int.from_bytes(os.read(self.read, 8), "little") / 1e6
 
