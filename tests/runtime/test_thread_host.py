@@ -681,11 +681,18 @@ def test_a_child_forked_in_a_handler_ends_instead_of_answering(start: Start) -> 
 def test_a_deadline_that_passes_in_a_thread_is_told_truthfully(start: Start, tmp_path: Path) -> None:
     gate = start(child(Gate), host="thread")
 
-    with pytest.raises(DeadlineExceeded) as late, deadline(0.2):
-        gate.hold(str(tmp_path / "in"), str(tmp_path / "go"))
+    with deadline(1.0):
+        held = gate.hold.ask(str(tmp_path / "in"), str(tmp_path / "go"))
+        queued = gate.note.ask("too late")
 
-    assert late.value.delivered == "started"
+    with pytest.raises(DeadlineExceeded) as late:
+        held.result()
+    with pytest.raises(DeadlineExceeded) as never:
+        queued.result()
+
+    assert (late.value.delivered, never.value.delivered) == ("started" if (tmp_path / "in").exists() else "no", "no")
     (tmp_path / "go").touch()
+    assert gate.notes() == []
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,7 @@ def construct(supervisor: Supervisor) -> None:
     child(Counter, 10, 20)  # E: mypy[call-arg] pyright[reportCallIssue]
     child(Counter, 10, stop=20)  # E: mypy[call-arg] pyright[reportCallIssue]
     child(Counter, 10).options(restart="always")  # E: mypy[arg-type] pyright[reportArgumentType]
+    child(Counter, 10).options(host="cloud")  # E: mypy[arg-type] pyright[reportArgumentType]
     child(Counter, 10).options(replica=2)  # E: mypy[call-arg] pyright[reportCallIssue]
     supervisor.start(child(Counter, 10))  # E: mypy[call-overload] pyright[reportCallIssue]
     supervisor.start(child(Counter, 10), name="a", ready="5s")  # E: mypy[call-overload] pyright[reportArgumentType]
