@@ -27,6 +27,7 @@ from runtime.memory.allowance import Allowance
 from runtime.memory.seal import allocated
 from runtime.memory.slab import ADDRESS, FREE, GENERATION, HELD, SENT, STATE, Slab, body_of, parted, rounded
 from runtime.process.exit import REHEARSAL, children_of
+from runtime.route import Route
 from runtime.testing import wait_until
 from runtime.vault import Vault
 from runtime.wire import frame
@@ -224,6 +225,11 @@ def test_the_names_of_a_rehearsal_go_with_its_process(supervisor: Supervisor, ru
 
     assert wait_until(lambda: not left.exists())
     assert (going_on / "replies").exists()
+
+
+def test_a_route_that_another_thread_has_found_closed_is_looked_up_anew() -> None:
+    with pytest.raises(BrokenPipeError):  # what every sender takes for "closed: look it up"
+        Route("gone").pick()
 
 
 @pytest.mark.process
