@@ -19,6 +19,7 @@ from time import monotonic_ns
 from typing import Any
 
 import msgpack
+from msgspec import DecodeError
 
 from actors.certificate import DeathCertificate
 from actors.errors import (
@@ -33,7 +34,7 @@ from actors.errors import (
 )
 from runtime.mailbox.letterbox import Letterbox
 from runtime.mailbox.patience import Patience
-from runtime.wire.codec import Codec
+from runtime.wire.codec import Codec, unpack_value
 from runtime.wire.frame import DEATH, ERROR, LARGE, REPLY, STOPPED, kind_of, unpack_reply
 from runtime.wire.parts import Payload
 
@@ -292,6 +293,11 @@ class ThreadChannel(Channel):
             if len(raw) >= REPLY.size:
                 length, flags, replied_to = unpack_reply(raw)
                 if replied_to == ask_id and length == len(raw):
+                    if not flags:  # as decode, which a plain value need not be taken to
+                        try:
+                            return unpack_value(raw[REPLY.size :])
+                        except DecodeError:  # decode says what is wrong; suppress() would cost half a poll
+                            pass
                     ok, value = self.decode(flags, raw[REPLY.size :], actor)
                     if ok:
                         return value

@@ -337,16 +337,18 @@ class Inbox(ABC):
     def _refill(self, lane: Lane) -> bool:
         if lane.fd < 0:
             return self._turn_to_next(lane)
+        words = self._words
         if self._commits is not None:
             self._commits.settle()
-            self._words[lane.epoch] += 1
-        self._words[HANDLED] = self._handled
-        lane.at = 0
-        lane.extent = lane.journal.fill(lane.fd)
+            words[lane.epoch] += 1
+        if lane.extent:
+            words[HANDLED] = self._handled
+            words[IN_HAND] = 0
+            lane.at = 0
+        lane.extent = extent = lane.journal.fill(lane.fd)
         if lane is self._main:
-            self._words[EXTENT] = lane.extent
-        self._words[IN_HAND] = 0
-        return lane.extent > 0
+            words[EXTENT] = extent
+        return extent > 0
 
     def _turn_to_next(self, side: Lane) -> bool:
         """The next frame that an earlier incarnation had set aside."""

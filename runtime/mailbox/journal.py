@@ -13,27 +13,26 @@ import os
 
 from runtime.wire.frame import CUT, DONE, DROPPED, QUEUED, STATE_AT, Header, walk
 
-_ZEROS = bytes(1 << 16)
+_NO_LENGTH = bytes(4)
 
 
 class Journal:
     """One lane's journal in a page, for the actor that owns it: frames, whose states the actor stores in place."""
 
-    __slots__ = ("_area", "_extent", "_iov")
+    __slots__ = ("_area", "_extent", "_iov", "_size")
 
     def __init__(self, area: memoryview) -> None:
         """Lay the journal over its area of the page, as large as its FIFO."""
         self._area = area
         self._iov = [area]
+        self._size = len(area)
         self._extent = 0
 
     def recover(self) -> int:
         """Take over what an earlier incarnation left (JO-3); returns the extent: where its last frame ends."""
         headers = walk(self._area, 0, len(self._area))
         end = headers[-1].offset + headers[-1].length if headers else 0
-        self._area[end:] = (
-            _ZEROS[: len(self._area) - end] if len(self._area) <= len(_ZEROS) else bytes(len(self._area) - end)
-        )
+        self._area[end:] = bytes(self._size - end)
         self._extent = end
         return end
 
@@ -44,13 +43,12 @@ class Journal:
             The extent: bytes of whole frames; 0 when the FIFO is empty, or was when it was read last.
         """
         extent = self._extent
-        was_short = 0 < extent < len(self._area)
         if extent:
             area = self._area
-            area[0:4] = _ZEROS[:4]  # JO-1
-            area[4:extent] = _ZEROS[4:extent] if extent <= len(_ZEROS) else bytes(extent - 4)
+            area[0:4] = _NO_LENGTH  # JO-1
+            area[:extent] = bytes(extent)
             self._extent = 0
-            if was_short:
+            if extent < self._size:
                 return 0  # the last read emptied the FIFO: the waiter's poll is cheaper than an EAGAIN
         try:
             self._extent = os.readv(fd, self._iov)

@@ -62,6 +62,8 @@ class Replies:
         """The reply frame of the value a handler returned; of one that cannot be sent, of the error that says so."""
         try:
             kind, payload = self._codec.encode_value(value, name)
+            if type(payload) is bytes and len(payload) <= MAX_REPLY:  # as _frame, which most need not be taken to
+                return reply(flags_of(kind), ask_id, payload)
             return self._frame(ask_id, flags_of(kind), payload, address)
         except Unencodable as exc:
             error: Exception = Unencodable(f"reply of {name}(){exc.where.removeprefix(name)}", exc.got)

@@ -41,7 +41,7 @@ _MOST_KEPT_BYTES = 64 * 1024  # a pickler that made more than that is not kept: 
 
 # msgspec and not msgpack: half the time, and an encoder keeps no buffer that a second thread could get into (CO-3).
 _pack = msgspec.msgpack.Encoder().encode
-_unpack = msgspec.msgpack.Decoder().decode
+unpack_value = msgspec.msgpack.Decoder().decode  # a plain value
 unpack_plain = msgspec.msgpack.Decoder(list[Any]).decode  # a plain call: chain or nothing, name, arguments
 
 
@@ -134,7 +134,7 @@ class Codec:
             Undecodable: with the error that it was as its cause.
         """
         try:
-            return _unpack(whole(payload)) if kind == PLAIN else self._loads_any(kind, payload)
+            return unpack_value(whole(payload)) if kind == PLAIN else self._loads_any(kind, payload)
         except Exception as exc:
             raise _undecodable("value", exc) from exc
 
