@@ -16,6 +16,7 @@ from tests.bench.sample import Sample, in_turn
 from tests.bench.scale import Scale
 
 _FIELD = {"ray": "Ray", "xoscar": "xoscar", "thespian": "Thespian", "pykka": "Pykka"}
+_SLOW = {"ray"}  # to start: left out of the short form
 _SECONDS = 120
 
 
@@ -26,6 +27,9 @@ def peers(scale: Scale) -> Iterator[Row]:
             version = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             yield skipped("peers", f"ask, {title}", f"not installed (pip install {name})")
+            continue
+        if scale.smoke and name in _SLOW:
+            yield skipped("peers", f"ask, {title}", "it takes too long to start for the short form")
         else:
             yield from _rows(scale, name, f"{title} {version}")
 
