@@ -15,7 +15,9 @@ ROOT = Path(__file__).parent.parent
 SOURCES = sorted(path for package in ("actors", "runtime") for path in (ROOT / package).rglob("*.py"))
 UNSAFE_MODULES = {"pickle", "_pickle", "cloudpickle", "dill", "marshal", "shelve"}
 EXTRAS = {"numpy", "uvicorn", "httptools", "uvloop", "starlette"}  # what `pip install understudy` alone does not bring
-NEEDS_SQLITE = "runtime.durable.database"  # Python may have been built without it; who does not use it is spared its 10 ms
+NEEDS_SQLITE = (
+    "runtime.durable.database"  # Python may have been built without it; who does not use it is spared its 10 ms
+)
 
 Tree = tuple[Path, ast.Module]
 
