@@ -1,7 +1,8 @@
 """The arena: the slabs of one process, for the large payloads it sends, and its mappings of those it receives.
 
-AR-1  A sender's slabs are bounded (LIMIT_BYTES): past that a sender waits until one comes back, up to its deadline.
-      So a slow receiver slows its senders instead of filling the memory.
+AR-1  A sender's slabs are bounded, by LIMIT_BYTES and by what the system has left: past that a sender waits until one
+      comes back, up to its deadline. So a slow receiver slows its senders instead of filling the memory. Where all that
+      could come back would not be enough, it is refused at once.
 AR-2  What arrives is read in place: a lease is a read-only view, and the slab comes back when the last view of it is
       dropped. Nobody has to say so.
 AR-3  A child of a fork gives nothing back: what it maps is its parent's.
@@ -50,7 +51,7 @@ from runtime.wire.parts import Arrived, Buffer, Parts, Payload, pieces_of
 MAX_BYTES = 1 << 30
 LIMIT_BYTES = int(os.environ.get("UNDERSTUDY_ARENA_BYTES", str(4 << 30)))
 _MOST_MAPPED = 64  # slabs of others that stay mapped
-_WAIT_SECONDS = 0.0005
+_WAIT_SECONDS = 0.001
 
 
 class Arena:
@@ -91,6 +92,11 @@ class Arena:
         except BaseException:
             for each in lent:
                 self._lent.take_back(each.number)
+            # before 3.11.9 and 3.12.3 a memoryview in garbage that refers to itself, as many an error that was kept and
+            # its frames, crashes the collector: https://github.com/python/cpython/issues/77894
+            pieces = ()
+            if isinstance(payload, Parts):
+                payload.buffers = ()
             raise
         at = 0
         for piece in pieces:
@@ -184,18 +190,39 @@ class Arena:
     def _take(self, size: int, until_ns: int | None) -> Slab:
         while True:
             with self._lock:
-                while self._lent.returned:
-                    slab = self._lent.returned.popleft()
-                    self._own[_size_of(slab)].append(slab)
-                for slab in self._own.get(size, ()):
-                    if slab.words[STATE] == FREE:
-                        slab.words[STATE] = FILLING
-                        return slab
-                if self._own_bytes + size <= LIMIT_BYTES or self._shrink(size):
-                    return self._make(size)
-            if until_ns is None or time.monotonic_ns() >= until_ns:
-                raise OutOfMemory(size - DATA_AT, LIMIT_BYTES - self._own_bytes, "this process's large payloads")
+                found = self._free_slab(size)
+                if found is not None:
+                    return found
+                refused = self._no_room(size)
+                if refused is None:
+                    try:
+                        return self._make(size)
+                    except OutOfMemory as exc:
+                        refused = exc.with_traceback(None)  # which would be a circle
+                if self._let_go(size):
+                    continue
+                may_come_back = refused.wanted <= refused.left + self._own_bytes
+            if not may_come_back or until_ns is None or time.monotonic_ns() >= until_ns:
+                try:
+                    raise refused
+                finally:
+                    del refused  # else it and this frame would refer to each other
             time.sleep(_WAIT_SECONDS)  # a slab that comes back tells nobody
+
+    def _free_slab(self, size: int) -> Slab | None:
+        """One of ours that nobody uses, to be filled."""
+        while self._lent.returned:
+            slab = self._lent.returned.popleft()
+            self._own[_size_of(slab)].append(slab)
+        for slab in self._own.get(size, ()):
+            if slab.words[STATE] == FREE:
+                slab.words[STATE] = FILLING
+                return slab
+        return None
+
+    def _no_room(self, size: int) -> OutOfMemory | None:
+        left = LIMIT_BYTES - self._own_bytes
+        return OutOfMemory(size, left, "this process's large payloads") if size > left else None
 
     def _make(self, size: int) -> Slab:
         number, (fd,) = self._lines.register(MakeSlab(nbytes=size))
@@ -209,17 +236,18 @@ class Arena:
         self._own_bytes += size
         return slab
 
-    def _shrink(self, size: int) -> bool:
-        """Let go of free slabs of other sizes until there is room; False when there is none to be had."""
-        for other, slabs in self._own.items():
+    def _let_go(self, nbytes: int) -> bool:
+        """Let go of free slabs of other sizes, so many bytes of them; False when there is none."""
+        before = self._own_bytes
+        for size, slabs in self._own.items():
             for slab in [slab for slab in slabs if slab.words[STATE] == FREE]:
                 slabs.remove(slab)
                 del self._own_by_number[slab.number]
-                self._own_bytes -= other
+                self._own_bytes -= size
                 self._lines.register(FreeSlab(number=slab.number))
-                if self._own_bytes + size <= LIMIT_BYTES:
+                if before - self._own_bytes >= nbytes:
                     return True
-        return False
+        return self._own_bytes < before
 
     def _map(self, number: int) -> Slab:
         with self._lock:

@@ -8,13 +8,14 @@ import select
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from actors import Actor, Layout, NotFound, OutOfMemory, array, child, message
+from actors import Actor, Layout, NotFound, OutOfMemory, array, child, deadline, message
 from actors.layout import shape_of
 from runtime import Supervisor, config
 from runtime.estate import Estate
@@ -22,7 +23,7 @@ from runtime.memory.allowance import Allowance, memory_of_machine
 from runtime.testing import wait_until
 from runtime.wire import control
 from runtime.wire.line import connect
-from tests.runtime.cast import Counter, bodies_of
+from tests.runtime.cast import Counter, Stopped, bodies_of
 
 pytestmark = pytest.mark.process
 
@@ -38,6 +39,25 @@ class Half(Layout):
 
 class Whole(Layout):
     cells = array("u1", 256 * MIB)
+
+
+class Gate(Actor):
+    """Weighs what it gets."""
+
+    def __init__(self) -> None:
+        self.total = 0
+
+    @message
+    def weigh(self, value: Any) -> None:
+        self.total += len(value)
+
+    @message
+    def weighed(self) -> int:
+        return self.total
+
+    @message
+    def pid(self) -> int:
+        return os.getpid()
 
 
 class Hoarder(Actor):
@@ -96,6 +116,47 @@ def test_a_payload_over_the_limit_is_refused_where_it_is_sent(small: Supervisor)
     assert wait_until(lambda: bodies_of(small) == 0)
 
 
+def test_a_slow_receiver_makes_its_sender_wait_for_room(small: Supervisor) -> None:
+    gate = small.start(child(Gate), name="gate")
+    numpy = pytest.importorskip("numpy")
+    chunk = numpy.ones(MIB, "u1")
+    sent = []
+
+    def send() -> None:
+        with deadline(60):
+            for n in range(20):
+                gate.weigh.tell(chunk)
+                sent.append(n)
+
+    with Stopped(gate.pid()):
+        thread = threading.Thread(target=send)
+        thread.start()
+        assert wait_until(lambda: small.memory().limit - small.memory().used < 2 * MIB)
+        assert len(sent) < 8
+    thread.join(60)
+
+    assert len(sent) == 20
+    assert gate.weighed() == 20 * MIB
+    assert small.memory().used <= 8 * MIB
+
+
+def test_its_deadline_bounds_that_wait(small: Supervisor) -> None:
+    gate = small.start(child(Gate), name="gate")
+    chunk = memoryview(bytes(MIB))
+    with Stopped(gate.pid()), pytest.raises(OutOfMemory), deadline(0.3):
+        for _ in range(20):
+            gate.weigh.tell(chunk)
+
+    assert gate.weighed() <= 8 * MIB
+
+
+def test_free_memory_of_other_sizes_makes_room(small: Supervisor) -> None:
+    hoarder = small.start(child(Hoarder), name="hoarder")
+
+    for nbytes in (5 * MIB, 3 * MIB, 6 * MIB, MIB, 5 * MIB):
+        assert hoarder.hold(bytes(nbytes)) == nbytes
+
+
 def test_an_answer_over_the_limit_fails_its_ask_and_the_actor_lives(small: Supervisor) -> None:
     hoarder = small.start(child(Hoarder), name="hoarder")
     pid = hoarder.pid()
@@ -139,6 +200,7 @@ def test_regions_payloads_and_snapshots_share_one_limit(small: Supervisor) -> No
     assert memory.snapshots > MIB // 2
     with pytest.raises(OutOfMemory) as refused:
         small.empty(4 * MIB)
+    memory = small.memory()
     assert refused.value.left == memory.limit - memory.used
 
 
