@@ -61,4 +61,5 @@ def _logs_aside() -> Iterator[None]:
 
 if __name__ == "__main__":
     os.environ.setdefault("PYTHONWARNINGS", "ignore")  # of the systems' processes: their warnings are the tests' matter
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # as installed: nobody compiles at each start
     sys.exit(main())
