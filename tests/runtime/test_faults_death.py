@@ -313,7 +313,7 @@ def test_after_any_massacre_the_next_start_of_that_name_works_the_first_time(
 def test_a_system_that_was_stopped_as_a_whole_goes_on_without_a_restart(
     nothing_left: Path, supervisor: Supervisor
 ) -> None:
-    notebooks = [supervisor.start(child(Notebook), name=f"n{n}", ready=0.2, shutdown=0.2) for n in range(3)]
+    notebooks = [supervisor.start(child(Notebook), name=f"n{n}", watchdog=0.4, shutdown=0.2) for n in range(3)]
     pids = [one.pid() for one in notebooks]
     ours = processes_of(nothing_left)
 
