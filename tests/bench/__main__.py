@@ -61,5 +61,6 @@ def _logs_aside() -> Iterator[None]:
 
 if __name__ == "__main__":
     os.environ.setdefault("PYTHONWARNINGS", "ignore")  # of the systems' processes: their warnings are the tests' matter
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # as installed: nobody compiles at each start
+    if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):  # as installed: nobody compiles at each start
+        os.execv(sys.executable, [sys.executable, "-m", "tests.bench", *sys.argv[1:]])
     sys.exit(main())
