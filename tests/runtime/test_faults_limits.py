@@ -19,7 +19,7 @@ import pytest
 
 from actors import Actor, ActorDied, ActorError, Mailbox, StartFailed, SystemGone, child, message
 from runtime import Supervisor, connect
-from runtime.desk import Connection
+from runtime.connection import Connection
 from runtime.mailbox.box import Box
 from runtime.testing import wait_until
 from runtime.wire import control
@@ -126,9 +126,6 @@ class Mouth:
 
     def flush(self, connection: Connection) -> None:
         connection.channel.flush()
-
-    def drop(self, connection: Connection) -> None:
-        raise AssertionError
 
 
 def test_a_zygote_that_dies_when_there_are_no_descriptors_is_replaced(supervisor: Supervisor) -> None:

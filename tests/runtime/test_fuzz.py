@@ -23,9 +23,9 @@ from hypothesis import strategies as st
 from actors import ConfigError, child, message
 from actors.actor import Actor
 from runtime import Supervisor, config
-from runtime.desk import _HANDLERS
 from runtime.mailbox import fifo
 from runtime.mailbox.journal import Journal, is_started, mark_done, unfinished
+from runtime.requests import HANDLERS
 from runtime.wire import control, frame
 from runtime.wire import line as lines
 from tests.runtime.cast import Gate, Start
@@ -164,8 +164,8 @@ plain = st.recursive(
     lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(st.text(max_size=8), inner, max_size=4)),
     max_leaves=12,
 )
-fields = sorted({field.encode_name for kind in _HANDLERS for field in msgspec.structs.fields(kind)} | {"type", "more"})
-tags = sorted(str(kind.__struct_config__.tag) for kind in _HANDLERS)  # type: ignore[attr-defined]
+fields = sorted({field.encode_name for kind in HANDLERS for field in msgspec.structs.fields(kind)} | {"type", "more"})
+tags = sorted(str(kind.__struct_config__.tag) for kind in HANDLERS)  # type: ignore[attr-defined]
 requests = st.dictionaries(st.sampled_from(fields), plain, max_size=6).flatmap(
     lambda body: st.sampled_from(tags).map(lambda tag: {**body, "type": tag})
 )
@@ -264,7 +264,7 @@ def _value(dice: random.Random, depth: int = 0) -> Any:
 
 
 def _request(dice: random.Random) -> bytes:
-    kind = dice.choice([kind for kind in _HANDLERS if kind is not control.KillAll])
+    kind = dice.choice([kind for kind in HANDLERS if kind is not control.KillAll])
     body = {field.encode_name: _value(dice) for field in msgspec.structs.fields(kind) if dice.randrange(20)}
     if kind is control.Stop and body.get("path", "") == "":
         body["path"] = "nobody"  # the whole system would stop, as asked

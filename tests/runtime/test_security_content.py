@@ -21,8 +21,8 @@ import pytest
 from actors import Actor, ActorDied, NoSuchMessage, child, message
 from actors.errors import NotAMessage
 from runtime import Supervisor, connect
-from runtime.desk import _HANDLERS
 from runtime.mailbox import fifo
+from runtime.requests import HANDLERS
 from runtime.testing import wait_until
 from runtime.wire import control, frame
 from runtime.wire import line as lines
@@ -64,7 +64,7 @@ def _said(root: Path, raw: bytes) -> bytes:
 def _pockets(canary: bytes) -> Iterator[Any]:
     """Every request, with the canary as the value of each of its fields in turn, and as one field more."""
     text = canary.decode("latin-1")
-    for kind in _HANDLERS:
+    for kind in HANDLERS:
         tag = kind.__struct_config__.tag  # type: ignore[attr-defined]
         names = [field.encode_name for field in msgspec.structs.fields(kind)]
         for name in (*names, "more"):
