@@ -41,7 +41,8 @@ def test_there_is_at_least_one_cpu() -> None:
 def test_what_comes_while_polling_is_returned_and_the_flag_is_lowered(
     board: Board, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(patience, "_LONG_NS", 1 << 62)  # others may have the CPU for a moment
+    monkeypatch.setattr(patience, "_LONG_NS", 1 << 62)  # others may have the CPU for a moment, or a longer one
+    monkeypatch.setattr(patience, "SPIN_NS", 1 << 62)
     now = monotonic_ns()
 
     assert Patience(board).spin(_poll([[], [], [(3, 1)]]), now, 0) == [(3, 1)]
