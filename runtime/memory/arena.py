@@ -1,8 +1,6 @@
 """The arena: the slabs of one process, for the large payloads it sends, and its mappings of those it receives.
 
-AR-1  A sender's slabs are bounded, by LIMIT_BYTES and by what the system has left: past that a sender waits until one
-      comes back, up to its deadline. So a slow receiver slows its senders instead of filling the memory. Where all that
-      could come back would not be enough, it is refused at once.
+AR-1  What a process has for sending is bounded; past that a sender waits (runtime.memory.stock).
 AR-2  What arrives is read in place: a lease is a read-only view, and the slab comes back when the last view of it is
       dropped. Nobody has to say so.
 AR-3  A child of a fork gives nothing back: what it maps is its parent's.
@@ -13,7 +11,6 @@ AR-4  What was lent by `empty` and filled in place is passed on as it is (runtim
 import ctypes
 import os
 import threading
-import time
 import weakref
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -21,10 +18,8 @@ from typing import Any
 
 from actors.errors import NotFound, OutOfMemory, Unencodable
 from actors.form import Form
-from runtime.memory.lent import Lent
 from runtime.memory.slab import (
     ADDRESS,
-    DATA_AT,
     FILLING,
     FREE,
     GENERATION,
@@ -42,16 +37,14 @@ from runtime.memory.slab import (
     holder_of,
     next_generation,
     parted,
-    rounded,
 )
-from runtime.wire.control import FreeSlab, MakeSlab, OpenSlab
+from runtime.memory.stock import Stock
+from runtime.wire.control import OpenSlab
 from runtime.wire.line import Lines
 from runtime.wire.parts import Arrived, Buffer, Parts, Payload, pieces_of
 
 MAX_BYTES = 1 << 30
-LIMIT_BYTES = int(os.environ.get("UNDERSTUDY_ARENA_BYTES", str(4 << 30)))
 _MOST_MAPPED = 64  # slabs of others that stay mapped
-_WAIT_SECONDS = 0.001
 
 
 class Arena:
@@ -62,10 +55,7 @@ class Arena:
         self._lines = lines
         self._thread = thread
         self._lock = threading.Lock()
-        self._own: dict[int, list[Slab]] = {}  # by size
-        self._own_by_number: dict[int, Slab] = {}
-        self._own_bytes = 0
-        self._lent = Lent()
+        self._own = Stock(lines)
         self._mapped: OrderedDict[int, Slab] = OrderedDict()
         self._pid = os.getpid()
 
@@ -80,34 +70,23 @@ class Arena:
             OutOfMemory: there is no room, in this arena or in the system.
         """
         lent: list[Slab] = []
-        if len(self._lent) and isinstance(payload, Parts):
-            with self._lock:
-                lent, places = self._lent.pass_on(payload.buffers)
+        if len(self._own.lent) and isinstance(payload, Parts):
+            lent, places = self._own.pass_on(payload.buffers)
             pieces: Sequence[Buffer] = payload.pieces(places)
         else:
             pieces = pieces_of(payload)
-        nbytes = sum(len(piece) for piece in pieces)
         try:
-            slab = self._take(_fitting(nbytes), until_ns)
+            slab = self._own.take(_fitting(pieces), until_ns)
         except BaseException:
             for each in lent:
-                self._lent.take_back(each.number)
+                self._own.lent.take_back(each.number)
             # before 3.11.9 and 3.12.3 a memoryview in garbage that refers to itself, as many an error that was kept and
             # its frames, crashes the collector: https://github.com/python/cpython/issues/77894
             pieces = ()
             if isinstance(payload, Parts):
                 payload.buffers = ()
             raise
-        at = 0
-        for piece in pieces:
-            slab.data[at : at + len(piece)] = piece
-            at += len(piece)
-        slab.words[USED] = nbytes
-        slab.words[LENT] = len(lent)
-        for index, each in enumerate(lent):
-            slab.words[LENT_AT + index] = body = _stamped(each, address)
-            each.words[WRITTEN] = parted(body)[1]  # the first slab's word counts for all
-        return _stamped(slab, address)
+        return _filled(slab, pieces, lent, address)
 
     def put_answer(self, payload: Payload, address: int) -> int:
         """As `put` and `sending`, an answer for the asker of that address; does not wait."""
@@ -117,15 +96,15 @@ class Arena:
 
     def sending(self, body: int, *, is_sent: bool) -> None:
         """Its frame is about to be written; or it could not be, and may be later (SL-2)."""
-        words = self._own_by_number[parted(body)[0]].words
+        words = self._own[parted(body)[0]].words
         words[STATE] = state = SENT if is_sent else FILLING
         for lent in words[LENT_AT : LENT_AT + words[LENT]]:
-            self._own_by_number[parted(lent)[0]].words[STATE] = state
+            self._own[parted(lent)[0]].words[STATE] = state
 
     def written(self, body: int) -> None:
         """Its frame was written (SL-2)."""
         number, generation = parted(body)
-        self._own_by_number[number].words[WRITTEN] = generation
+        self._own[number].words[WRITTEN] = generation
 
     def lend(self, form: Form, until_ns: int | None) -> Any:
         """An array of that form to be filled in place (AR-4); waits for a slab as `put` does.
@@ -135,11 +114,7 @@ class Arena:
         """
         if form.nbytes > MAX_BYTES:
             raise OutOfMemory(form.nbytes, MAX_BYTES, "one array to be sent")
-        slab = self._take(rounded(form.nbytes), until_ns)
-        with self._lock:
-            self._own[_size_of(slab)].remove(slab)
-            slab.words[USED] = form.nbytes
-            return self._lent.lend(slab, form)
+        return self._own.lend(form, until_ns)
 
     def lease(self, body: int) -> Payload:
         """A payload that arrived, as read-only views; each slab comes back when its last view is dropped (AR-2).
@@ -161,13 +136,13 @@ class Arena:
     def free(self, body: int) -> None:
         """End a payload that nobody will read; what was lent may be filled on."""
         number, generation = parted(body)
-        slab = self._own_by_number.get(number) or self._map(number)
+        slab = self._own.get(number) or self._map(number)
         words = slab.words
         if words[GENERATION] == generation and words[STATE] in (FILLING, SENT):
             for lent in words[LENT_AT : LENT_AT + words[LENT]]:
                 other = parted(lent)[0]
-                own = self._own_by_number.get(other) or self._map(other)
-                own.words[STATE] = FILLING if self._lent.take_back(other) else FREE
+                own = self._own.get(other) or self._map(other)
+                own.words[STATE] = FILLING if self._own.lent.take_back(other) else FREE
             words[STATE] = FREE
 
     def leave(self, body: int) -> None:
@@ -180,74 +155,9 @@ class Arena:
 
     def close(self) -> None:
         """Unmap what is not in use."""
+        self._own.clear()
         with self._lock:
-            self._own.clear()
-            self._own_by_number.clear()
-            self._own_bytes = 0
-            self._lent.clear()
             self._mapped.clear()
-
-    def _take(self, size: int, until_ns: int | None) -> Slab:
-        while True:
-            with self._lock:
-                found = self._free_slab(size)
-                if found is not None:
-                    return found
-                refused = self._no_room(size)
-                if refused is None:
-                    try:
-                        return self._make(size)
-                    except OutOfMemory as exc:
-                        refused = exc.with_traceback(None)  # which would be a circle
-                if self._let_go(size):
-                    continue
-                may_come_back = refused.wanted <= refused.left + self._own_bytes
-            if not may_come_back or until_ns is None or time.monotonic_ns() >= until_ns:
-                try:
-                    raise refused
-                finally:
-                    del refused  # else it and this frame would refer to each other
-            time.sleep(_WAIT_SECONDS)  # a slab that comes back tells nobody
-
-    def _free_slab(self, size: int) -> Slab | None:
-        """One of ours that nobody uses, to be filled."""
-        while self._lent.returned:
-            slab = self._lent.returned.popleft()
-            self._own[_size_of(slab)].append(slab)
-        for slab in self._own.get(size, ()):
-            if slab.words[STATE] == FREE:
-                slab.words[STATE] = FILLING
-                return slab
-        return None
-
-    def _no_room(self, size: int) -> OutOfMemory | None:
-        left = LIMIT_BYTES - self._own_bytes
-        return OutOfMemory(size, left, "this process's large payloads") if size > left else None
-
-    def _make(self, size: int) -> Slab:
-        number, (fd,) = self._lines.register(MakeSlab(nbytes=size))
-        try:
-            slab = Slab(number, fd)
-        finally:
-            os.close(fd)
-        slab.words[STATE] = FILLING
-        self._own.setdefault(size, []).append(slab)
-        self._own_by_number[number] = slab
-        self._own_bytes += size
-        return slab
-
-    def _let_go(self, nbytes: int) -> bool:
-        """Let go of free slabs of other sizes, so many bytes of them; False when there is none."""
-        before = self._own_bytes
-        for size, slabs in self._own.items():
-            for slab in [slab for slab in slabs if slab.words[STATE] == FREE]:
-                slabs.remove(slab)
-                del self._own_by_number[slab.number]
-                self._own_bytes -= size
-                self._lines.register(FreeSlab(number=slab.number))
-                if before - self._own_bytes >= nbytes:
-                    return True
-        return self._own_bytes < before
 
     def _map(self, number: int) -> Slab:
         with self._lock:
@@ -269,14 +179,25 @@ class Arena:
         return slab
 
 
-def _fitting(nbytes: int) -> int:
+def _fitting(pieces: Sequence[Buffer]) -> int:
+    nbytes = sum(len(piece) for piece in pieces)
     if nbytes > MAX_BYTES:
         raise Unencodable("payload", f"{nbytes} bytes, more than {MAX_BYTES}")
-    return rounded(nbytes)
+    return nbytes
 
 
-def _size_of(slab: Slab) -> int:
-    return DATA_AT + len(slab.data)
+def _filled(slab: Slab, pieces: Sequence[Buffer], lent: Sequence[Slab], address: int) -> int:
+    """Write a payload into its first slab, which names the lent ones; returns what a frame says of it."""
+    at = 0
+    for piece in pieces:
+        slab.data[at : at + len(piece)] = piece
+        at += len(piece)
+    slab.words[USED] = at
+    slab.words[LENT] = len(lent)
+    for index, each in enumerate(lent):
+        slab.words[LENT_AT + index] = body = _stamped(each, address)
+        each.words[WRITTEN] = parted(body)[1]  # the first slab's word counts for all
+    return _stamped(slab, address)
 
 
 def _stamped(slab: Slab, address: int) -> int:
