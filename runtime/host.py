@@ -85,13 +85,13 @@ def host_threads(gather: Gather, sock_fd: int, board_fd: int, stacks_fd: int) ->
     return 0
 
 
-def warm_up(directory: str, times: int) -> None:
-    """See `runtime.process.zygote.ActorMain`; a directory of the system's, for the rehearsals' own names."""
+def warm_up(times: int) -> None:
+    """See `runtime.process.zygote.ActorMain`."""
     is_collecting = gc.isenabled()
     gc.disable()
     try:
         for _ in range(times):
-            rehearsal().run(directory)
+            rehearsal().run()
     finally:
         if is_collecting:
             gc.enable()

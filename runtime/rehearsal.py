@@ -4,8 +4,8 @@ A fresh fork pays for every page it writes first: reference counts, and what the
 So the zygote rehearses before it forks, until the interpreter has nothing more to note; and each spare once more, on
 pages that are its own then, before anybody waits for it.
 
-RH-1  A rehearsal leaves nothing: no descriptor, no name, nothing attached, no change of the surroundings. The names of
-      one that was killed are swept by the supervisor.
+RH-1  A rehearsal makes no name and leaves nothing: no descriptor, nothing attached, no change of the surroundings. It
+      is for a process with one thread.
 RH-2  One that fails only makes the next start slower; that start will say why, if it meets the same.
 """
 
@@ -13,6 +13,7 @@ import contextlib
 import contextvars
 import gc
 import os
+from collections.abc import Iterator
 
 from actors.actor import Actor
 from actors.message import message
@@ -21,7 +22,6 @@ from runtime.mailbox import fifo, page
 from runtime.mailbox.page import Page
 from runtime.mailbox.patience import Board
 from runtime.memory.seal import sealed
-from runtime.process.exit import REHEARSAL
 from runtime.process.order import Launch, decode, encode
 from runtime.process.zygote import joined_payload
 from runtime.wire import frame
@@ -29,7 +29,7 @@ from runtime.wire.codec import Codec
 from runtime.wire.parts import whole
 
 _CALLER = 1  # the address of a reply FIFO
-_NAMES = ("mailbox", "urgent", f"replies/{_CALLER:016x}")
+_ENDS = ("mailbox", "urgent", "caller")
 _MAILBOX_BYTES = 4096
 _LINES = 2  # messages of each kind
 
@@ -57,34 +57,28 @@ class Rehearsal:
         asked = frame.ask(kind, call, 1, _CALLER, 0)
         self._script = [asked, frame.tell(kind, call)] * _LINES
 
-    def run(self, directory: str) -> None:
-        """Live from an order to the exit; names of its own are in directory meanwhile (RH-1)."""
-        stage = f"{directory}/{REHEARSAL}{os.getpid()}"
+    def run(self) -> None:
+        """Live from an order to the exit."""
         with contextlib.suppress(OSError):  # RH-2
-            os.mkdir(stage, 0o700)
-            os.mkdir(f"{stage}/replies", 0o700)
-            contextvars.copy_context().run(self._live, stage)
+            contextvars.copy_context().run(self._live)
         gc.collect(0)  # circles that have the page mapped; they are all young
-        for name in _NAMES:
-            with contextlib.suppress(OSError):
-                os.unlink(f"{stage}/{name}")
-        with contextlib.suppress(OSError):
-            os.rmdir(f"{stage}/replies")
-            os.rmdir(stage)
 
-    def _live(self, stage: str) -> None:
+    def _live(self) -> None:
         opened: list[int] = []
         try:
-            opened.extend(fifo.create(f"{stage}/{name}", _MAILBOX_BYTES)[0] for name in _NAMES)
-            opened.append(page.create(_MAILBOX_BYTES))
-            self._play(stage, *opened)
+            for _ in _ENDS:
+                opened.extend(os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC))
+            page_fd = page.create(_MAILBOX_BYTES)
+            opened.append(page_fd)
+            reads, writes = opened[:-1:2], opened[1:-1:2]
+            with _stage(dict(zip(_ENDS, reads, strict=True)), writes[-1]):
+                self._play(page_fd, mailbox=writes[0], events=writes[-1])
         finally:
             for fd in opened:
                 os.close(fd)
 
-    def _play(self, stage: str, mailbox: int, _urgent: int, caller: int, page_fd: int) -> None:
-        order = Launch(1, "rehearsal", "rehearsal", 2, "rehearsal", stage, ".", None, True, caller, 0, 0)
-        launch = decode(encode(order))
+    def _play(self, page_fd: int, *, mailbox: int, events: int) -> None:
+        launch = decode(encode(Launch(1, "rehearsal", "rehearsal", 2, "", "", "", None, True, events, 0, 0)))
         if not isinstance(launch, Launch):
             return
         own = Page(page_fd)
@@ -98,3 +92,16 @@ class Rehearsal:
         finally:
             host.close()
             own.close()
+
+
+@contextlib.contextmanager
+def _stage(reads: dict[str, int], write: int) -> Iterator[None]:
+    """Anonymous pipes for FIFOs: in the runtime directory even names of a moment are seen by whoever looks there."""
+    own = vars(fifo)
+    before = {name: own[name] for name in ("open_read", "open_write")}
+    own["open_read"] = lambda path: os.dup(reads[path.rpartition("/")[2]])
+    own["open_write"] = lambda _: os.dup(write)
+    try:
+        yield
+    finally:
+        own.update(before)

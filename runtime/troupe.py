@@ -91,7 +91,7 @@ class Troupe:
         self._launcher = Launcher(self, main, {self._events_write})
         self._ensembles = Ensembles(self._launcher, self.seats, self._tokens, self)
         self.mailboxes = Mailboxes(root, reporter, self._undertaker, self._ensembles.closed)
-        self._sweeper = Sweeper(self._launcher, self._known_pids, root)
+        self._sweeper = Sweeper(self._launcher, self._known_pids)
         self._zygote_fd = -1
 
     def open(self) -> None:

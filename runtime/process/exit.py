@@ -6,11 +6,8 @@ EX-1  Only processes that are known are reaped by pid. Unknown children were sta
 
 import contextlib
 import os
-import shutil
 import signal
 from dataclasses import dataclass
-
-REHEARSAL = "rehearsal-"  # and its pid: the name of a rehearsal's directory
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +70,6 @@ def kill_group(pgid: int) -> None:
     """SIGKILL what is left of a process group."""
     with contextlib.suppress(ProcessLookupError, PermissionError):  # empty; or a set-uid program's, not ours to end
         os.killpg(pgid, signal.SIGKILL)
-
-
-def sweep_names(root: str) -> None:
-    """Remove what rehearsals (runtime.rehearsal) left whose processes were killed in the midst of them.
-
-    Args:
-        root: the system's runtime directory.
-    """
-    for name in os.listdir(root):
-        if name.startswith(REHEARSAL) and not os.path.exists(f"/proc/{name.removeprefix(REHEARSAL)}"):
-            shutil.rmtree(f"{root}/{name}", ignore_errors=True)
 
 
 def sweep(known: set[int], spared_group: int = 0) -> int:

@@ -18,11 +18,10 @@ SWEEP_SECONDS = 0.1
 class Sweeper:
     """Sweeps, a moment after it was asked to, until nothing is left."""
 
-    def __init__(self, launcher: Launcher, known: Callable[[], set[int]], root: str) -> None:
-        """Sweep all but the known processes and the zygote's group; names are swept in root, the runtime directory."""
+    def __init__(self, launcher: Launcher, known: Callable[[], set[int]]) -> None:
+        """Sweep all but the known processes and the zygote's group."""
         self._launcher = launcher
         self._known = known
-        self._root = root
         self._timer: asyncio.TimerHandle | None = None
 
     def sweep_soon(self) -> None:
@@ -34,7 +33,6 @@ class Sweeper:
         self._timer = None
         with contextlib.suppress(OSError):  # no descriptor to read /proc by: later
             if not self._launcher.is_busy and not process_exit.sweep(self._known(), self._launcher.pid):
-                process_exit.sweep_names(self._root)
                 return
         self.sweep_soon()
 

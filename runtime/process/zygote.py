@@ -58,8 +58,8 @@ class ActorMain(Protocol):
         """Be the host of several actors, each in a thread, until the supervisor hangs up; returns the exit code."""
         ...
 
-    def warm_up(self, directory: str, times: int, /) -> None:
-        """Do ahead what can be done before an order comes, so often; directory: the system's runtime directory."""
+    def warm_up(self, times: int, /) -> None:
+        """Do ahead, so often, what can be done before an order comes."""
         ...
 
 
@@ -84,7 +84,6 @@ class Zygote:
         self._classes: dict[tuple[bytes, bool], Any] = {}
         self._restore = [name for name in _THREAD_POOLS if name not in os.environ]
         self._owed = 0  # spares
-        self._directory = ""  # known from the first launch on
         self._is_rehearsed = self._is_settled = self._has_launched = False
         self._libraries = loaded_libraries()  # ours: none of them has handlers that matter (FO-3)
         self._forks_siblings = can_fork_sibling(set())
@@ -118,7 +117,6 @@ class Zygote:
             case Spares(count):
                 self._owed += count
             case Launch() as launch:
-                self._directory = launch.directory
                 if not launch.warm or self._import(launch, class_part(fds[1])):
                     self._launch(launch, fds)
             case Gather() as gather:
@@ -130,7 +128,7 @@ class Zygote:
     def _settle(self) -> None:
         """Make ready to be forked often (ZY-4)."""
         if not self._is_rehearsed:
-            self._main.warm_up(self._directory, _REHEARSALS)
+            self._main.warm_up(_REHEARSALS)
         gc.collect()
         gc.freeze()
         self._is_rehearsed = self._is_settled = True
@@ -160,7 +158,7 @@ class Zygote:
 
         def understudy() -> int:
             ours.close()
-            self._main.warm_up(self._directory, 1)
+            self._main.warm_up(1)
             try:
                 theirs.send(IS_WARM)
                 raw, fds = received(theirs)

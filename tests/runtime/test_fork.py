@@ -1,6 +1,7 @@
 """Siblings: forks whose parent is ours. And the rehearsal, which leaves nothing."""
 
 import ctypes
+import errno
 import os
 import sys
 import threading
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from runtime import host
+from runtime.mailbox import fifo, page
+from runtime.mailbox.inbox import Inbox
 from runtime.process.fork import can_fork_sibling, fork_sibling, fork_twice, loaded_libraries
 
 pytestmark = pytest.mark.process
@@ -108,17 +111,33 @@ def test_the_libraries_of_this_process_are_files_that_are_mapped() -> None:
     assert any(Path(path).name.startswith(("libc.", "libc-", "ld-")) for path in loaded_libraries())
 
 
-def test_a_rehearsal_leaves_nothing(runtime_directory: Path) -> None:
-    runtime_directory.mkdir(parents=True, exist_ok=True)
-    host.warm_up(str(runtime_directory), 1)  # what is made once for all of them
-    stderr, opened = sys.stderr, set(os.listdir("/proc/self/fd"))
+def test_a_rehearsal_leaves_nothing() -> None:
+    host.warm_up(1)  # what is made once for all of them
+    stderr, opened, opens = sys.stderr, set(os.listdir("/proc/self/fd")), (fifo.open_read, fifo.open_write)
 
-    host.warm_up(str(runtime_directory), 3)
+    host.warm_up(3)
 
     assert set(os.listdir("/proc/self/fd")) == opened
-    assert not list(runtime_directory.iterdir())
     assert sys.stderr is stderr
+    assert (fifo.open_read, fifo.open_write) == opens
 
 
-def test_a_rehearsal_that_cannot_be_is_left_out() -> None:
-    host.warm_up("/proc/nowhere", 1)
+def test_a_rehearsal_is_a_whole_life(monkeypatch: pytest.MonkeyPatch) -> None:
+    lived: list[str] = []
+    monkeypatch.setattr(Inbox, "done", lambda _inbox, _token, name, _value: lived.append(name))
+
+    host.warm_up(1)
+
+    assert set(lived) == {"say"}
+
+
+def test_a_rehearsal_without_descriptors_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> int:
+        raise OSError(errno.EMFILE, "none left")
+
+    opened = set(os.listdir("/proc/self/fd"))
+    monkeypatch.setattr(page, "create", refuse)
+
+    host.warm_up(1)
+
+    assert set(os.listdir("/proc/self/fd")) == opened

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -26,7 +25,6 @@ from runtime.mailbox.replies import Replies
 from runtime.memory.allowance import Allowance
 from runtime.memory.seal import allocated
 from runtime.memory.slab import ADDRESS, FREE, GENERATION, HELD, SENT, STATE, Slab, body_of, parted, rounded
-from runtime.process.exit import REHEARSAL, children_of
 from runtime.route import Route
 from runtime.testing import wait_until
 from runtime.vault import Vault
@@ -210,21 +208,6 @@ def test_the_directories_of_a_supervisor_go_with_its_last_mailbox(tmp_path: Path
     assert os.listdir(tmp_path / "children") == ["a"]
     outer.discard()
     assert os.listdir(tmp_path) == ["children"]
-
-
-@pytest.mark.process
-def test_the_names_of_a_rehearsal_go_with_its_process(supervisor: Supervisor, runtime_directory: Path) -> None:
-    dead = subprocess.Popen(["true"])
-    dead.wait()
-    left, going_on = (runtime_directory / "test" / f"{REHEARSAL}{pid}" for pid in (dead.pid, os.getpid()))
-    for stage in (left, going_on):
-        (stage / "replies").mkdir(parents=True)
-    [zygote] = [pid for pid, group in children_of(supervisor.pid) if pid == group]
-
-    os.kill(zygote, signal.SIGKILL)
-
-    assert wait_until(lambda: not left.exists())
-    assert (going_on / "replies").exists()
 
 
 def test_a_route_that_another_thread_has_found_closed_is_looked_up_anew() -> None:
