@@ -122,14 +122,11 @@ class Arena:
         Raises:
             NotFound: its message has ended.
         """
-        number, generation = parted(body)
-        slab = self._map(number)
+        slab = self._arrived(body)
         words = slab.words
-        if words[GENERATION] != generation or words[STATE] not in (SENT, HELD):
-            raise NotFound(f"slab {number}", "its message has ended")
         if not words[LENT]:
             return _held(slab, self._thread)
-        lent = [self._map(parted(other)[0]) for other in words[LENT_AT : LENT_AT + words[LENT]]]
+        lent = [self._arrived(other) for other in words[LENT_AT : LENT_AT + words[LENT]]]
         views = [_held(each, self._thread) for each in lent]
         return Arrived(_held(slab, self._thread), views)  # the first slab last: while it is SENT all are the message's
 
@@ -158,6 +155,13 @@ class Arena:
         self._own.clear()
         with self._lock:
             self._mapped.clear()
+
+    def _arrived(self, body: int) -> Slab:
+        number, generation = parted(body)
+        slab = self._map(number)
+        if slab.words[GENERATION] != generation or slab.words[STATE] not in (SENT, HELD):
+            raise NotFound(f"slab {number}", "its message has ended")
+        return slab
 
     def _map(self, number: int) -> Slab:
         with self._lock:

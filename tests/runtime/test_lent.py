@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from actors import Actor, ActorDied, Mailbox, MailboxFull, OutOfMemory, child, message
+from actors import Actor, ActorDied, Mailbox, MailboxFull, NotFound, OutOfMemory, child, message
 from actors.testing import Stage
 from runtime import Supervisor, connect
+from runtime.memory.slab import LENT_AT, parted
 from runtime.testing import wait_until
 from tests.runtime.cast import Gate, Start, Stopped, bodies_of
 
@@ -301,6 +302,7 @@ def test_the_async_face_and_clients_have_it_too(supervisor: Supervisor) -> None:
         async with connect("test") as running:
             array = await running.empty(MIB)
             array[:] = 1
+            assert (await running.memory()).large > MIB
             return int(await painter.total.ask(array))
 
     assert asyncio.run(main()) == MIB
@@ -333,3 +335,23 @@ def test_on_a_stage_it_is_an_ordinary_array(tmp_path: Path) -> None:
 
         assert painter.total(array) == 10_000
         assert (painter.paint(5000) == 3).all()
+
+
+def test_what_was_lent_for_another_message_is_never_taken_for_this_one(start: Start, system: Supervisor) -> None:
+    """A first slab that names a lent one as it was a message ago: its body is gone, nothing else's is opened."""
+    painter = start(child(Painter))
+    pid = painter.pid()
+    arena = system._endpoint.arena
+    real = arena.sending
+
+    def age(body: int, *, is_sent: bool) -> None:
+        real(body, is_sent=is_sent)
+        words = arena._own[parted(body)[0]].words
+        words[LENT_AT] += 1 << 40  # the next generation
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(arena, "sending", age)
+        with pytest.raises(NotFound, match="its message has ended"):
+            painter.total(system.empty(MIB))
+
+    assert painter.pid() == pid
