@@ -11,7 +11,7 @@ from actors.letter import Letter
 from runtime.client import Client, Supervisor, connect, systems
 from runtime.facade import AsyncHandle, AsyncSupervisor
 from runtime.handle import Handle
-from runtime.wire.control import Change, ChildStatus, Ending, MemoryStatus
+from runtime.wire.answer import Change, ChildStatus, Ending, MemoryStatus
 
 __all__ = [
     "AsyncHandle",

@@ -12,7 +12,7 @@ from runtime.estate import Estate
 from runtime.letters import Letters
 from runtime.memory.allowance import Allowance
 from runtime.vault import Vault
-from runtime.wire.control import MemoryStatus
+from runtime.wire.answer import MemoryStatus
 from runtime.worker import Worker
 
 

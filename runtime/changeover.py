@@ -20,7 +20,7 @@ from runtime.supervision import action, event, reload
 from runtime.supervision.spec import Path, Spec, SupervisorSpec, WorkerSpec, validate
 from runtime.supervision.tree import Tree, find
 from runtime.troupe import Troupe
-from runtime.wire.control import Change, ChangeKind
+from runtime.wire.answer import Change, ChangeKind
 
 _MOST_TEXT = 8192  # characters of one error
 _MOST_TEXTS = 1 << 17  # of all errors of an answer together: it is one message, of control.LIMIT bytes

@@ -31,7 +31,7 @@ from runtime.mailbox.patience import Board, pollers
 from runtime.plan import Packer
 from runtime.process.boot import Boot
 from runtime.wire import control
-from runtime.wire.control import Ending
+from runtime.wire.answer import Ending
 from runtime.wire.line import Lines
 
 _ROOT = Path(__file__).resolve().parent.parent

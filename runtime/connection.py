@@ -12,7 +12,8 @@ import msgspec
 
 from actors.errors import ActorError
 from runtime.supervision import action
-from runtime.wire import control
+from runtime.wire import stream
+from runtime.wire.answer import Answer, Change, Ok
 from runtime.wire.line import failed_of
 
 _numbers = itertools.count(1)
@@ -34,7 +35,7 @@ class Switchboard(Protocol):
 class Connection:
     """One connection: a process's line. Closed by the peer, by a fault in what it sends, or with the system."""
 
-    def __init__(self, desk: Switchboard, channel: control.Channel, *, is_last: bool = False) -> None:
+    def __init__(self, desk: Switchboard, channel: stream.Channel, *, is_last: bool = False) -> None:
         """Serve a connection.
 
         Args:
@@ -52,7 +53,7 @@ class Connection:
 
     def answer(self, value: Any = None, fds: list[int] | None = None) -> None:
         """Answer the request at hand."""
-        self._send(control.Ok(value, len(fds or ())), fds)
+        self._send(Ok(value, len(fds or ())), fds)
 
     def refuse(self, error: ActorError) -> None:
         """Refuse the request at hand."""
@@ -65,22 +66,22 @@ class Connection:
         else:
             self.answer(value)
 
-    def reloaded(self, outcome: list[control.Change] | ActorError) -> None:
+    def reloaded(self, outcome: list[Change] | ActorError) -> None:
         """Answer with what a reload did."""
         if isinstance(outcome, ActorError):
             self.refuse(outcome)
         else:
             self.answer(msgspec.to_builtins(outcome))
 
-    def _send(self, message: control.Answer, fds: list[int] | None) -> None:
+    def _send(self, message: Answer, fds: list[int] | None) -> None:
         if self.is_closed:
             return
         try:
-            self.channel.put(control.encode(message), fds)
-        except control.Protocol as exc:  # more than a message may hold
-            self.channel.put(control.encode(failed_of(ActorError(f"the answer is too large: {exc}"))))
+            self.channel.put(stream.encode(message), fds)
+        except stream.Protocol as exc:  # more than a message may hold
+            self.channel.put(stream.encode(failed_of(ActorError(f"the answer is too large: {exc}"))))
         except OSError as exc:  # no descriptor for the copies: only this request cannot be answered
-            self.channel.put(control.encode(failed_of(lacking("the answer", exc))))
+            self.channel.put(stream.encode(failed_of(lacking("the answer", exc))))
         self.desk.flush(self)
 
 

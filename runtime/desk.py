@@ -22,7 +22,7 @@ import msgspec
 from actors.errors import ActorError
 from runtime.connection import Connection, lacking
 from runtime.requests import HANDLERS, System
-from runtime.wire import control
+from runtime.wire import answer, control, stream
 
 _MOST_CONNECTIONS = 8192
 _HELLO_SECONDS = 5.0
@@ -104,7 +104,7 @@ class Desk:
         self._making.add(task)  # a loop holds its tasks by weak references only
         task.add_done_callback(self._making.discard)
 
-    def tell_ending(self, ending: control.Ending) -> None:
+    def tell_ending(self, ending: answer.Ending) -> None:
         """Answer those who wait for the end."""
         for connection in list(self._waiting):
             connection.answer(msgspec.to_builtins(ending))
@@ -137,7 +137,7 @@ class Desk:
             self._restock()
             return
         sock.setblocking(False)
-        connection = Connection(self, control.Channel(sock), is_last=is_last)
+        connection = Connection(self, stream.Channel(sock), is_last=is_last)
         self._connections[sock.fileno()] = connection
         self._loop.add_reader(sock.fileno(), self._on_readable, connection)
         self._loop.call_later(_HELLO_SECONDS, self._expect_hello, connection)
@@ -177,7 +177,7 @@ class Desk:
                 self._serve(connection, control.decode_request(body), connection.channel.take_fds())
         except BlockingIOError:
             return
-        except (OSError, control.Protocol, msgspec.MsgspecError, ArithmeticError, ValueError):  # CT-1
+        except (OSError, stream.Protocol, msgspec.MsgspecError, ArithmeticError, ValueError):  # CT-1
             self.drop(connection)
 
     def _serve(self, connection: Connection, request: Any, fds: list[int]) -> None:
@@ -199,8 +199,8 @@ class Desk:
 
     def _handle(self, connection: Connection, request: Any, fds: list[int]) -> None:
         if not connection.is_known and not isinstance(request, control.Hello):
-            raise control.Protocol("expected hello")
+            raise stream.Protocol("expected hello")
         handler = HANDLERS.get(type(request))
         if handler is None:
-            raise control.Protocol("a request that nobody handles")
+            raise stream.Protocol("a request that nobody handles")
         handler(self._system, connection, request, fds)

@@ -11,7 +11,7 @@ from actors.letter import Letter
 from actors.region import Writers
 from runtime.handle import Handle
 from runtime.memory.region import Region
-from runtime.wire.control import Change, ChildStatus, MemoryStatus
+from runtime.wire.answer import Change, ChildStatus, MemoryStatus
 
 A = TypeVar("A")
 L = TypeVar("L", bound=Layout)

@@ -23,7 +23,7 @@ from runtime.endpoint import Endpoint
 from runtime.memory.region import Region
 from runtime.plan import Packer
 from runtime.wire import control
-from runtime.wire.control import Change, ChildStatus, MemoryStatus
+from runtime.wire.answer import Change, ChildStatus, MemoryStatus
 
 A = TypeVar("A")
 L = TypeVar("L", bound=Layout)

@@ -12,7 +12,7 @@ from runtime.supervision.spec import SupervisorSpec, joined
 from runtime.supervision.tree import Child, Node, Tree, in_order, state_of
 from runtime.troupe import Troupe
 from runtime.vault import Vault
-from runtime.wire.control import ChildStatus
+from runtime.wire.answer import ChildStatus
 from runtime.worker import Worker, doing
 
 

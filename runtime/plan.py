@@ -20,8 +20,9 @@ from runtime.process.zygote import joined_payload
 from runtime.supervision.spec import Path, SupervisorSpec, WorkerSpec, validate
 from runtime.wire.codec import Codec
 from runtime.wire.codec_pickler import is_importable
-from runtime.wire.control import Protocol, Subtree, Worker, encode
+from runtime.wire.control import Subtree, Worker
 from runtime.wire.parts import whole
+from runtime.wire.stream import Protocol, encode
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -29,11 +29,11 @@ from runtime.supervision.tree import Tree, count_children, find, in_order
 from runtime.troupe import Troupe
 from runtime.vault import Vault
 from runtime.watches import Watches
-from runtime.wire import control
+from runtime.wire import answer, control, stream
 from runtime.wire.frame import walk
 
 Answered = Callable[[action.Result], None]
-Reloaded = Callable[[list[control.Change] | ActorError], None]
+Reloaded = Callable[[list[answer.Change] | ActorError], None]
 
 
 class System(Protocol):
@@ -79,7 +79,7 @@ def _hello(system: System, connection: Connection, request: control.Hello, _fds:
     connection.is_known = True
     connection.pid = request.pid
     connection.seat = connection.seat or system.troupe.seats.take()
-    welcome = control.Welcome(system.system, connection.seat)
+    welcome = answer.Welcome(system.system, connection.seat)
     connection.answer(msgspec.to_builtins(welcome), [system.troupe.seats.fd])
 
 
@@ -107,7 +107,7 @@ def _open(system: System, connection: Connection, request: control.Open, _fds: l
     if not boxes:
         raise ActorStopped(request.path, "no", "stopped for good")
     refuse = system.troupe.mailboxes.refuses(paths[0])
-    opened = control.Opened([box.directory for box in boxes], refuse)
+    opened = answer.Opened([box.directory for box in boxes], refuse)
     connection.answer(msgspec.to_builtins(opened), [box.page_fd for box in boxes])
 
 
@@ -202,7 +202,7 @@ def _why(system: System, connection: Connection, request: control.Why, _fds: lis
 def _keep_letter(system: System, connection: Connection, request: control.KeepLetter, _fds: list[int]) -> None:
     headers = walk(memoryview(request.frame), 0, len(request.frame))
     if len(headers) != 1 or system.troupe.get(request.path) is None:
-        raise control.Protocol("keep: expected one frame of a known actor")
+        raise stream.Protocol("keep: expected one frame of a known actor")
     system.letters.keep(
         request.path,
         headers[0],
@@ -290,7 +290,7 @@ def _memory(system: System, connection: Connection, _request: control.Memory, _f
 
 def _define(system: System, connection: Connection, request: control.Define, fds: list[int]) -> None:
     if len(fds) != 1:
-        raise control.Protocol("define: expected one descriptor")
+        raise stream.Protocol("define: expected one descriptor")
     connection.answer(system.estate.define(request.key, fds[0]))
 
 

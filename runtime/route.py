@@ -18,7 +18,8 @@ from actors.errors import NotFound
 from actors.message import MessageEntry
 from runtime.mailbox.letterbox import Letterbox
 from runtime.mailbox.page import CLOSED, LIFE, PEERS
-from runtime.wire.control import Open, Opened
+from runtime.wire.answer import Opened
+from runtime.wire.control import Open
 from runtime.wire.line import Lines
 
 _MOST = 1024

@@ -40,7 +40,7 @@ from runtime.supervision.tree import Tree, find, new_tree
 from runtime.troupe import Troupe
 from runtime.vault import Vault
 from runtime.watches import Watches
-from runtime.wire.control import Change, Ending
+from runtime.wire.answer import Change, Ending
 
 Answered = Callable[[action.Result], None]
 Reloaded = Callable[[list[Change] | ActorError], None]

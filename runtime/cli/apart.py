@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from runtime.cli.system import Reloaded
-from runtime.wire.control import Change
+from runtime.wire.answer import Change
 
 _MAIN = "import json, sys; sys.path[:] = json.loads(sys.argv.pop(1)); import runtime.cli; sys.exit(runtime.cli.main())"
 

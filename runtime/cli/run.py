@@ -33,7 +33,7 @@ from runtime.cli.outcome import FAILED, OK, SIGNALLED
 from runtime.cli.show import console, plain, table_of_changes, tree_of
 from runtime.cli.system import Doors, System
 from runtime.config import load
-from runtime.wire.control import Ending
+from runtime.wire.answer import Ending
 
 _ENDING = (signal.SIGINT, signal.SIGTERM)
 _SIGNALS = (*_ENDING, signal.SIGHUP)

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from runtime.wire.control import Change, ChildStatus, MemoryStatus
+from runtime.wire.answer import Change, ChildStatus, MemoryStatus
 
 _COLOURS = {
     "running": "green",

@@ -15,7 +15,7 @@ from actors.certificate import DeathCertificate
 from actors.child import Tree
 from actors.letter import Letter
 from runtime.cli.outcome import ABSENT
-from runtime.wire.control import Change, ChildStatus, Ending, MemoryStatus
+from runtime.wire.answer import Change, ChildStatus, Ending, MemoryStatus
 
 
 class System(Protocol):

@@ -15,7 +15,8 @@ import msgspec
 
 from actors import errors
 from actors.errors import ActorError, NoSuchSystem, SystemGone
-from runtime.wire import control
+from runtime.wire import control, stream
+from runtime.wire.answer import Answer, Failed, Welcome, decode_answer
 
 
 class Lines:
@@ -24,11 +25,11 @@ class Lines:
     def __init__(self, directory: str, system: str) -> None:
         self._directory = directory
         self._system = system
-        self._idle: list[control.Channel] = []
+        self._idle: list[stream.Channel] = []
         self._lock = threading.Lock()
-        self._session: control.Channel | None = None
+        self._session: stream.Channel | None = None
 
-    def open(self) -> tuple[control.Welcome, int]:
+    def open(self) -> tuple[Welcome, int]:
         """Open the session now, and sit down at the board.
 
         Returns:
@@ -87,10 +88,10 @@ class Lines:
         for line in lines:
             line.close()
 
-    def _exchange(self, line: control.Channel, message: Any, fds: list[int] | None) -> tuple[Any, list[int]]:
+    def _exchange(self, line: stream.Channel, message: Any, fds: list[int] | None) -> tuple[Any, list[int]]:
         try:
-            line.put(control.encode(message), fds)
-        except (OSError, control.Protocol) as exc:  # no descriptors, too large: nothing was sent
+            line.put(stream.encode(message), fds)
+        except (OSError, stream.Protocol) as exc:  # no descriptors, too large: nothing was sent
             raise ActorError(f"{type(message).__name__}: {exc}") from exc
         try:
             line.flush()
@@ -99,13 +100,13 @@ class Lines:
                 if not line.feed():
                     raise SystemGone(self._system, "unknown", "the supervisor is gone")
                 body = line.take()
-            answer: control.Answer = control.decode_answer(body)
+            answer: Answer = decode_answer(body)
             received = line.take_fds()
         except TimeoutError:
             raise
-        except (OSError, control.Protocol, msgspec.MsgspecError) as exc:
+        except (OSError, stream.Protocol, msgspec.MsgspecError) as exc:
             raise SystemGone(self._system, "unknown", f"the supervisor is gone ({exc})") from exc
-        if isinstance(answer, control.Failed):
+        if isinstance(answer, Failed):
             raise error_of(answer)
         if len(received) != answer.fds:  # the kernel leaves out those there is no room for
             line.take_cut()
@@ -114,11 +115,11 @@ class Lines:
             raise ActorError(f"{type(message).__name__}: this process: {os.strerror(errno.EMFILE)}")
         return answer.value, received
 
-    def _give_back(self, line: control.Channel) -> None:
+    def _give_back(self, line: stream.Channel) -> None:
         with self._lock:
             self._idle.append(line)
 
-    def _take(self) -> control.Channel:
+    def _take(self) -> stream.Channel:
         with self._lock:
             if self._idle:
                 return self._idle.pop()
@@ -126,8 +127,8 @@ class Lines:
         os.close(board)
         return line
 
-    def _connect(self) -> tuple[control.Channel, control.Welcome, int]:
-        line = control.Channel(connect(self._directory, self._system))
+    def _connect(self) -> tuple[stream.Channel, Welcome, int]:
+        line = stream.Channel(connect(self._directory, self._system))
         try:
             value, fds = self._exchange(line, control.Hello(pid=os.getpid()), None)
         except SystemGone as exc:
@@ -136,7 +137,7 @@ class Lines:
         except ActorError:
             line.close()
             raise
-        return line, msgspec.convert(value, control.Welcome), fds[0]
+        return line, msgspec.convert(value, Welcome), fds[0]
 
 
 def connect(directory: str, system: str) -> socket.socket:
@@ -158,7 +159,7 @@ def connect(directory: str, system: str) -> socket.socket:
     return sock
 
 
-def error_of(failed: control.Failed) -> ActorError:
+def error_of(failed: Failed) -> ActorError:
     """The error of actors.errors that a refusal stands for."""
     kind = getattr(errors, failed.error, None)
     if not (isinstance(kind, type) and issubclass(kind, ActorError)):
@@ -169,8 +170,8 @@ def error_of(failed: control.Failed) -> ActorError:
     return kind(*arguments)
 
 
-def failed_of(error: ActorError) -> control.Failed:
+def failed_of(error: ActorError) -> Failed:
     """A refusal as it crosses the socket."""
     if isinstance(error, errors.StartFailed):
-        return control.Failed("StartFailed", [error.name, error.detail], error.certificate)
-    return control.Failed(type(error).__name__, list(error.args))
+        return Failed("StartFailed", [error.name, error.detail], error.certificate)
+    return Failed(type(error).__name__, list(error.args))

@@ -22,7 +22,7 @@ from runtime import Supervisor, connect
 from runtime.connection import Connection
 from runtime.mailbox.box import Box
 from runtime.testing import wait_until
-from runtime.wire import control
+from runtime.wire import answer, stream
 from tests.runtime.cast import Counter, Echo, descriptors_of
 
 pytestmark = pytest.mark.process
@@ -99,16 +99,16 @@ def test_who_connects_when_the_supervisor_has_no_descriptors_is_told_so_each_tim
 
 def test_an_answer_that_is_too_large_is_an_error_and_its_line_lives() -> None:
     ours, theirs = socket.socketpair()
-    answered = control.Channel(theirs)
-    connection = Connection(Mouth(), control.Channel(ours))  # type: ignore[arg-type]  # all it needs of a desk
+    answered = stream.Channel(theirs)
+    connection = Connection(Mouth(), stream.Channel(ours))  # type: ignore[arg-type]  # all it needs of a desk
 
-    connection.answer("x" * control.LIMIT)
+    connection.answer("x" * stream.LIMIT)
     connection.answer("more")
 
     for expected in ("too large", "more"):
         while (body := answered.take()) is None:
             answered.feed()
-        assert expected in str(control.decode_answer(body))
+        assert expected in str(answer.decode_answer(body))
     ours.close()
     theirs.close()
 

@@ -26,7 +26,7 @@ from runtime import Supervisor, config
 from runtime.mailbox import fifo
 from runtime.mailbox.journal import Journal, is_started, mark_done, unfinished
 from runtime.requests import HANDLERS
-from runtime.wire import control, frame
+from runtime.wire import answer, control, frame, stream
 from runtime.wire import line as lines
 from tests.runtime.cast import Gate, Start
 
@@ -177,7 +177,7 @@ def test_any_bytes_are_a_request_or_no_request_and_nothing_else(raw: bytes) -> N
     with contextlib.suppress(msgspec.MsgspecError, ValueError):
         assert type(control.decode_request(raw)) in control.Request.__args__
     with contextlib.suppress(msgspec.MsgspecError, ValueError):
-        assert isinstance(control.decode_answer(raw), control.Ok | control.Failed)
+        assert isinstance(answer.decode_answer(raw), answer.Ok | answer.Failed)
 
 
 @fuzz
@@ -186,7 +186,7 @@ def test_messages_come_out_of_a_connection_whole_however_they_were_cut(
     bodies: list[bytes], data: st.DataObject
 ) -> None:
     ours, theirs = socket.socketpair()
-    channel = control.Channel(theirs)
+    channel = stream.Channel(theirs)
     raw = b"".join(len(body).to_bytes(4, "little") + body for body in bodies)
     taken = []
     with ours, contextlib.closing(channel):
@@ -203,14 +203,14 @@ def test_messages_come_out_of_a_connection_whole_however_they_were_cut(
 
 
 @fuzz
-@given(st.integers(control.LIMIT + 1, 2**32 - 1), st.binary(max_size=100))
+@given(st.integers(stream.LIMIT + 1, 2**32 - 1), st.binary(max_size=100))
 def test_a_length_over_the_limit_is_refused_before_anything_is_kept_for_it(length: int, raw: bytes) -> None:
     ours, theirs = socket.socketpair()
-    channel = control.Channel(theirs)
+    channel = stream.Channel(theirs)
     with ours, contextlib.closing(channel):
         ours.sendall(length.to_bytes(4, "little") + raw)
         channel.feed()
-        with pytest.raises(control.Protocol, match="expected at most"):
+        with pytest.raises(stream.Protocol, match="expected at most"):
             channel.take()
 
 
@@ -275,7 +275,7 @@ def _request(dice: random.Random) -> bytes:
 @pytest.mark.process
 def test_a_live_supervisor_survives_requests_of_every_kind(start: Start, system: Supervisor) -> None:
     directory = system._endpoint._directory
-    hello = control.encode(control.Hello(pid=1))
+    hello = stream.encode(control.Hello(pid=1))
     sent = 0
     for dice in _until(SECONDS):
         with lines.connect(directory, "shared") as sock, contextlib.suppress(OSError):

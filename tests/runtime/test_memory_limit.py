@@ -21,7 +21,7 @@ from runtime import Supervisor, config
 from runtime.estate import Estate
 from runtime.memory.allowance import Allowance, memory_of_machine
 from runtime.testing import wait_until
-from runtime.wire import control
+from runtime.wire import answer, control, stream
 from runtime.wire.line import connect
 from tests.runtime.cast import Counter, Stopped, bodies_of
 
@@ -308,12 +308,12 @@ def test_a_supervisor_answers_others_before_a_large_region_is_made(supervisor: S
     if memory_of_machine() < 3 << 30:
         pytest.skip("needs 3 GiB")
     counter = supervisor.start(child(Counter), name="counter")
-    asking = control.Channel(connect(str(Path(os.environ["UNDERSTUDY_DIR"]) / "test"), "test"))
+    asking = stream.Channel(connect(str(Path(os.environ["UNDERSTUDY_DIR"]) / "test"), "test"))
     for request in (
         control.Hello(pid=os.getpid()),
         control.MakeRegion(name="whole", layout=shape_of(Whole).describe()),
     ):
-        asking.put(control.encode(request))
+        asking.put(stream.encode(request))
         asking.flush()
         if isinstance(request, control.Hello):
             while asking.take() is None:
@@ -326,7 +326,7 @@ def test_a_supervisor_answers_others_before_a_large_region_is_made(supervisor: S
     assert not is_made
     while (body := asking.take()) is None:
         assert asking.feed()
-    assert isinstance(control.decode_answer(body), control.Ok)
+    assert isinstance(answer.decode_answer(body), answer.Ok)
     assert supervisor.memory().regions["whole"] > 512 * MIB
     asking.close()
 

@@ -21,7 +21,7 @@ from actors import Actor, child, message
 from actors.errors import BootFailed, UnsafeDirectory
 from runtime import Supervisor, connect, directory
 from runtime.testing import processes_of
-from runtime.wire import control
+from runtime.wire import control, stream
 from tests.runtime.cast import Counter
 
 pytestmark = pytest.mark.process
@@ -172,7 +172,7 @@ def test_another_user_who_gets_through_to_the_socket_is_turned_away(open_directo
                 sock.settimeout(10)
                 sock.connect(str(open_directory / "test/control"))
                 with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                    sock.sendall(_framed(control.encode(control.Hello(pid=1))))
+                    sock.sendall(_framed(stream.encode(control.Hello(pid=1))))
                     return [sock.recv(100).hex()]
                 return [""]
 

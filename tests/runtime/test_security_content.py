@@ -24,7 +24,7 @@ from runtime import Supervisor, connect
 from runtime.mailbox import fifo
 from runtime.requests import HANDLERS
 from runtime.testing import wait_until
-from runtime.wire import control, frame
+from runtime.wire import control, frame, stream
 from runtime.wire import line as lines
 from tests.runtime.cast import Counter, Gate
 
@@ -75,7 +75,7 @@ def _pockets(canary: bytes) -> Iterator[Any]:
 def test_no_byte_that_comes_by_the_control_socket_is_ever_unpickled(
     supervisor: Supervisor, nothing_left: Path, tmp_path: Path
 ) -> None:
-    hello = _framed(control.encode(control.Hello(pid=os.getpid())))
+    hello = _framed(stream.encode(control.Hello(pid=os.getpid())))
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
         canary = pickle.dumps(Canary(tmp_path / "canary"), protocol)
         for raw in (canary, _framed(canary), hello + canary, hello + _framed(canary)):
@@ -181,13 +181,13 @@ def _entry_of_report() -> Any:
 def test_the_control_socket_knows_a_fixed_set_of_requests_and_hangs_up_on_any_other(
     supervisor: Supervisor, nothing_left: Path
 ) -> None:
-    hello = _framed(control.encode(control.Hello(pid=1)))
+    hello = _framed(stream.encode(control.Hello(pid=1)))
     welcome = _said(nothing_left, hello)
 
     for tag in ("exec", "eval", "import", "__class__", "shell", "", 7, None):
         said = _said(nothing_left, hello + _framed(msgpack.packb({"type": tag, "path": "os.system"})))
         assert len(said) == len(welcome)
-    assert _said(nothing_left, _framed(control.encode(control.Status(path="", deep=True)))) == b""  # no hello
+    assert _said(nothing_left, _framed(stream.encode(control.Status(path="", deep=True)))) == b""  # no hello
     assert supervisor.children() == []
 
 
@@ -214,11 +214,11 @@ def test_noise_on_the_control_socket_neither_ends_the_supervisor_nor_makes_it_gr
 ) -> None:
     counter = supervisor.start(child(Counter), name="counter")
     before = _resident_bytes(supervisor.pid)
-    hello = _framed(control.encode(control.Hello(pid=1)))
-    status = _framed(control.encode(control.Status(path="", deep=True)))
+    hello = _framed(stream.encode(control.Hello(pid=1)))
+    status = _framed(stream.encode(control.Status(path="", deep=True)))
     noises = {
         "4 GB": (0xFFFFFFFF).to_bytes(4, "little") + b"x" * 60_000,
-        "just over the limit": (control.LIMIT + 1).to_bytes(4, "little") + b"x" * 60_000,
+        "just over the limit": (stream.LIMIT + 1).to_bytes(4, "little") + b"x" * 60_000,
         "nested arrays": _framed(b"\x91" * 10_000 + b"\xc0"),
         "nested maps": _framed(b"\x81\xa4type" * 10_000 + b"\xc0"),
         "nested in a field": _framed(b"\x83\xa4type\xa4boot\xa4tree" + b"\x91" * 10_000 + b"\xc0"),
@@ -247,7 +247,7 @@ def test_a_recorded_conversation_that_is_played_again_does_nothing_twice(
 ) -> None:
     supervisor.start(child(Counter), name="counter").add(1)
     recorded = b"".join(
-        _framed(control.encode(request))
+        _framed(stream.encode(request))
         for request in (
             control.Hello(pid=1),
             control.Stop(path="counter"),
@@ -280,9 +280,9 @@ def _empty_tree() -> control.Subtree:
 def test_the_tree_of_a_running_system_cannot_be_booted_again(supervisor: Supervisor, nothing_left: Path) -> None:
     counter = supervisor.start(child(Counter), name="counter")
     counter.add(1)
-    hello = _framed(control.encode(control.Hello(pid=1)))
+    hello = _framed(stream.encode(control.Hello(pid=1)))
 
-    said = _said(nothing_left, hello + _framed(control.encode(control.Boot(tree=_empty_tree(), path=[], argv=[]))))
+    said = _said(nothing_left, hello + _framed(stream.encode(control.Boot(tree=_empty_tree(), path=[], argv=[]))))
 
     assert b"AlreadyStarted" in said
     assert [status.path for status in supervisor.children()] == ["counter"]

@@ -19,7 +19,7 @@ from actors.message import BoundMessage, MessageEntry
 from actors.ref import Ref
 from runtime.cli import main
 from runtime.cli.system import Doors, Reloaded
-from runtime.wire.control import Change, ChildStatus, Ending, MemoryStatus
+from runtime.wire.answer import Change, ChildStatus, Ending, MemoryStatus
 
 CERTIFICATE = DeathCertificate("inventory", 2, 4711, "run", "signal", signal="SIGKILL", restarts=3)
 LETTERS = [

@@ -11,7 +11,7 @@ import pytest
 from actors.child import Tree
 from actors.errors import BadSpec, NoSuchSystem
 from runtime.cli.system import Reloaded
-from runtime.wire.control import Change, Ending
+from runtime.wire.answer import Change, Ending
 from tests.runtime.cli.fake import FakeMachine, FakeSystem
 
 ADDED = Change("payments.gateway", "added")

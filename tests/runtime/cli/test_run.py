@@ -17,7 +17,7 @@ from actors.errors import (
     StartFailed,
     SystemGone,
 )
-from runtime.wire.control import Ending
+from runtime.wire.answer import Ending
 from tests.runtime.cli.fake import CERTIFICATE, FakeMachine
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from runtime.cli.show import console, table_of
-from runtime.wire.control import ChildStatus, MemoryStatus
+from runtime.wire.answer import ChildStatus, MemoryStatus
 from tests.runtime.cli.fake import FakeMachine, FakeSystem, status
 
 

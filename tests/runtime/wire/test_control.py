@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from actors.child import Mailbox
-from runtime.wire import control
-from runtime.wire.control import LIMIT, Channel, Protocol
+from runtime.wire import control, stream
+from runtime.wire.stream import LIMIT, Channel, Protocol
 
 Pair = tuple[Channel, Channel]
 
@@ -53,7 +53,7 @@ WORKER = control.Worker(
     ],
 )
 def test_a_request_arrives_equal(pair: Pair, message: control.Request) -> None:
-    pair[0].put(control.encode(message))
+    pair[0].put(stream.encode(message))
     pair[0].flush()
     assert pair[1].feed()
 
@@ -64,7 +64,7 @@ def test_a_request_arrives_equal(pair: Pair, message: control.Request) -> None:
 
 
 def test_messages_arrive_whole_however_the_bytes_come(pair: Pair) -> None:
-    bodies = [control.encode(control.Open(path="x" * n)) for n in range(0, 2000, 100)]
+    bodies = [stream.encode(control.Open(path="x" * n)) for n in range(0, 2000, 100)]
     for body in bodies:
         pair[0].put(body)
     pair[0].flush()
