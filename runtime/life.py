@@ -34,7 +34,9 @@ from runtime.actorlog import logger
 from runtime.durable.keeper import Keeper
 from runtime.endpoint import Endpoint
 from runtime.facade import OwnSupervisor
+from runtime.mailbox import fifo
 from runtime.mailbox.asyncinbox import AsyncInbox, ConcurrentInbox
+from runtime.mailbox.fifo import Fifos
 from runtime.mailbox.inbox import BlockingInbox, Inbox
 from runtime.mailbox.page import BEAT_NS, LAST_WORDS_SIZE, LISTENS, TASKS_SIGNAL, Page
 from runtime.mailbox.patience import Board, Patience
@@ -58,11 +60,20 @@ _HOOKS = ("on_start", "on_stop", "on_error", *NOTICES)
 class Host:
     """The `Backstage` of one actor: its endpoint, its log, its supervisor."""
 
-    def __init__(self, launch: Launch, page: Page, board: Board, *, thread: int = 0) -> None:
-        """Be the machine of an actor; thread: its number, where it has no process of its own."""
+    def __init__(self, launch: Launch, page: Page, board: Board, *, thread: int = 0, fifos: Fifos = fifo) -> None:
+        """Be the machine of an actor.
+
+        Args:
+            launch: its order.
+            page: its page.
+            board: of its system.
+            thread: its number, where it has no process of its own.
+            fifos: opens its lanes and the FIFOs of its callers.
+        """
         self._launch = launch
         self._page = page
         self.board = board
+        self.fifos = fifos
         lines = Lines(launch.directory, launch.system)
         self.endpoint = Endpoint(
             launch.directory,
@@ -243,7 +254,8 @@ class _Life:
         endpoint = self.host.endpoint
         arena, words = endpoint.arena, self.page.words
         directory = f"{self.launch.directory}/replies"
-        replies = Replies(directory, words, endpoint.codec, arena.put_answer, arena.free, arena.written)
+        fifos = self.host.fifos
+        replies = Replies(directory, words, endpoint.codec, arena.put_answer, arena.free, arena.written, fifos)
         inbox = kind(
             self.page,
             f"{self.launch.directory}/{self.launch.mailbox}",
@@ -252,6 +264,7 @@ class _Life:
             self.table,
             endpoint.arena.lease,
             self._redelivered,
+            fifos,
             **more,
         )
         inbox.give_up_by(self._unread)

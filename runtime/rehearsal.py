@@ -13,12 +13,11 @@ import contextlib
 import contextvars
 import gc
 import os
-from collections.abc import Iterator
 
 from actors.actor import Actor
 from actors.message import message
 from runtime.life import Host, live
-from runtime.mailbox import fifo, page
+from runtime.mailbox import page
 from runtime.mailbox.page import Page
 from runtime.mailbox.patience import Board
 from runtime.memory.seal import sealed
@@ -46,6 +45,21 @@ class _Walker(Actor):
         return line
 
 
+class _Pipes:
+    """Anonymous pipes in the place of FIFOs: in the runtime directory even a name of a moment is seen."""
+
+    def __init__(self, reads: dict[str, int], write: int) -> None:
+        self._reads = reads
+        self._write = write
+
+    def open_read(self, path: str) -> int:
+        return os.dup(self._reads[path.rpartition("/")[2]])
+
+    def open_write(self, path: str) -> int:
+        del path  # there is one caller
+        return os.dup(self._write)
+
+
 class Rehearsal:
     """What rehearsals have in common, made once; forks inherit it. Owns a descriptor, for good."""
 
@@ -71,13 +85,13 @@ class Rehearsal:
             page_fd = page.create(_MAILBOX_BYTES)
             opened.append(page_fd)
             reads, writes = opened[:-1:2], opened[1:-1:2]
-            with _stage(dict(zip(_ENDS, reads, strict=True)), writes[-1]):
-                self._play(page_fd, mailbox=writes[0], events=writes[-1])
+            pipes = _Pipes(dict(zip(_ENDS, reads, strict=True)), writes[-1])
+            self._play(page_fd, pipes, mailbox=writes[0], events=writes[-1])
         finally:
             for fd in opened:
                 os.close(fd)
 
-    def _play(self, page_fd: int, *, mailbox: int, events: int) -> None:
+    def _play(self, page_fd: int, pipes: _Pipes, *, mailbox: int, events: int) -> None:
         launch = decode(encode(Launch(1, "rehearsal", "rehearsal", 2, "", "", "", None, True, events, 0, 0)))
         if not isinstance(launch, Launch):
             return
@@ -86,22 +100,9 @@ class Rehearsal:
         own.words[page.CONTROL] = page.STOP_FINISH  # the life ends with its script
         for raw in self._script:
             os.write(mailbox, raw)
-        host = Host(launch, own, Board(None, 0, 0))
+        host = Host(launch, own, Board(None, 0, 0), fifos=pipes)
         try:
             live(host, launch, own, os.dup(self._payload), -1)
         finally:
             host.close()
             own.close()
-
-
-@contextlib.contextmanager
-def _stage(reads: dict[str, int], write: int) -> Iterator[None]:
-    """Anonymous pipes for FIFOs: in the runtime directory even names of a moment are seen by whoever looks there."""
-    own = vars(fifo)
-    before = {name: own[name] for name in ("open_read", "open_write")}
-    own["open_read"] = lambda path: os.dup(reads[path.rpartition("/")[2]])
-    own["open_write"] = lambda _: os.dup(write)
-    try:
-        yield
-    finally:
-        own.update(before)

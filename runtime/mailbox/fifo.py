@@ -10,11 +10,24 @@ import fcntl
 import os
 import struct
 import termios
+from typing import Protocol
 
 _SPLICE_F_NONBLOCK = 2  # linux/splice.h; Python has splice(2), and no tee(2)
 _tee = ctypes.CDLL(None, use_errno=True).tee
 _tee.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_size_t, ctypes.c_uint)
 _tee.restype = ctypes.c_ssize_t
+
+
+class Fifos(Protocol):
+    """Who opens FIFOs by their paths: this module does; a rehearsal has no paths."""
+
+    def open_read(self, path: str) -> int:
+        """The reader's end."""
+        ...
+
+    def open_write(self, path: str) -> int:
+        """A sender's end."""
+        ...
 
 
 def create(path: str, nbytes: int) -> tuple[int, int]:

@@ -100,6 +100,7 @@ class Inbox(ABC):
         table: dict[str, tuple[int, int]],
         lease: Callable[[int], Payload],
         redelivered: Callable[[bool], None],
+        fifos: fifo.Fifos = fifo,
     ) -> None:
         """Open both lanes below directory and take over what an earlier incarnation left.
 
@@ -111,6 +112,7 @@ class Inbox(ABC):
             table: message name → (index + 1, retry).
             lease: views of a large payload by what a frame says of its slab.
             redelivered: told whether the message in hand was begun before.
+            fifos: opens the lanes.
         """
         self._page: Any = page
         self._words: Any = page.words
@@ -126,8 +128,8 @@ class Inbox(ABC):
         self._unread: Unread | None = None
         self._notices: dict[str, tuple[int, int]] = {}
         self._notice_key = 0
-        self._main = Lane(fifo.open_read(f"{directory}/mailbox"), page.journal, 0, EPOCH)
-        self._urgent = Lane(fifo.open_read(f"{directory}/urgent"), page.urgent_journal, URGENT_LANE, URGENT_EPOCH)
+        self._main = Lane(fifos.open_read(f"{directory}/mailbox"), page.journal, 0, EPOCH)
+        self._urgent = Lane(fifos.open_read(f"{directory}/urgent"), page.urgent_journal, URGENT_LANE, URGENT_EPOCH)
         self._side = Lane(-1, page.aside, ASIDE_LANE, INCARNATION)
         self._again = [header.offset for header in reversed(aside.unfinished(page))]
         for lane in (self._main, self._urgent):

@@ -27,7 +27,18 @@ _OPEN_FIFOS = 256
 class Replies:
     """All callers an actor has answered lately. Owns their FIFOs' write ends."""
 
-    __slots__ = ("_codec", "_directory", "_fds", "_free", "_kept_bytes", "_pending", "_store", "_words", "_written")
+    __slots__ = (
+        "_codec",
+        "_directory",
+        "_fds",
+        "_fifos",
+        "_free",
+        "_kept_bytes",
+        "_pending",
+        "_store",
+        "_words",
+        "_written",
+    )
 
     def __init__(
         self,
@@ -37,6 +48,7 @@ class Replies:
         store: Callable[[Payload, int], int],
         free: Callable[[int], None],
         written: Callable[[int], None],
+        fifos: fifo.Fifos = fifo,
     ) -> None:
         """Answer callers whose FIFOs are in directory.
 
@@ -47,6 +59,7 @@ class Replies:
             store: puts a large payload for an address into a slab and returns what a frame says of it.
             free: gives that slab back, of an answer that is dropped.
             written: told what a frame says of a slab once that frame is written.
+            fifos: opens callers' FIFOs.
         """
         self._directory = directory
         self._words = words
@@ -54,6 +67,7 @@ class Replies:
         self._store = store
         self._free = free
         self._written = written
+        self._fifos = fifos
         self._fds: OrderedDict[int, int] = OrderedDict()
         self._pending: dict[int, deque[bytes]] = {}
         self._kept_bytes: dict[int, int] = {}
@@ -127,7 +141,7 @@ class Replies:
 
     def _open(self, address: int) -> int | None:
         try:
-            fd = fifo.open_write(f"{self._directory}/{address:016x}")
+            fd = self._fifos.open_write(f"{self._directory}/{address:016x}")
         except OSError as exc:
             if exc.errno in (errno.ENOENT, errno.ENXIO):
                 return None

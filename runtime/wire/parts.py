@@ -86,6 +86,9 @@ def whole(payload: Payload) -> Buffer:
     return b"".join(payload.pieces()) if isinstance(payload, Parts) else payload
 
 
+_NOTHING: Sequence[memoryview] = ()
+
+
 def split(payload: Payload, copied: Container[str] = ()) -> tuple[memoryview, Sequence[memoryview | bytearray]]:
     """The pickle and the buffers of a payload that arrived: views of it, or private copies.
 
@@ -94,7 +97,7 @@ def split(payload: Payload, copied: Container[str] = ()) -> tuple[memoryview, Se
     Raises:
         ValueError: it is not of that form.
     """
-    lent = payload.lent if isinstance(payload, Arrived) else ()
+    lent = payload.lent if isinstance(payload, Arrived) else _NOTHING
     view = memoryview(whole(payload))
     count, length, name_length, _ = _HEAD.unpack_from(view)
     places = [_PLACE.unpack_from(view, _HEAD.size + _PLACE.size * index) for index in range(count)]
