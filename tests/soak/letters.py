@@ -1,8 +1,8 @@
 """The letters of one round, held against the messages: each tell that did not run to its end is one, and nothing else. Pure.
 
 LT-1  As many letters of tells as tells that were accepted and did not run to their end: fewer, and one went without a word.
-LT-2  And no more, but for tells whose sender was killed before it knew that they had been taken, and one for each kill: the
-      handler had ended, and its frame was not done yet.
+LT-2  And no more, but for tells whose sender was killed before it knew that they had been taken, and one for each kill,
+      ask or tell: the handler had ended, the answer may have been written, and the frame was not done yet.
 LT-3  An ask that was not answered may be a letter; an expired one is none. So of asks there may be fewer.
 LT-4  Every message of the soak can be decoded.
 """
@@ -65,8 +65,9 @@ class Letters:
             report.letters += found.total() + asked.total()
             spare = 0 if actor == exact else kills.get(actor, 0) + kills.get(ZYGOTE, 0)
             too_few = max(0, tells.must - found.total())
-            too_many = max(0, found.total() - tells.must - tells.may - spare)
-            too_many += max(0, asked.total() - tells.asks)
+            of_tells = max(0, found.total() - tells.must - tells.may)
+            of_asks = max(0, asked.total() - tells.asks)
+            too_many = max(0, of_tells + of_asks - spare)
             unread = found[UNREAD] + asked[UNREAD]
             report.lost += too_few
             report.letters_wrong += too_many + unread

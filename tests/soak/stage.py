@@ -180,10 +180,13 @@ class Stage:
         leaks.check_payloads(self.report, self._supervisor.pid)
 
     def _settle(self) -> None:
-        """Wait until nothing waits any more: producers first, whose messages are others' then."""
+        """Wait until nothing waits any more.
+
+        Producers come first, whose messages are others' then; and last, when all that is still to be answered has been.
+        """
         until = monotonic() + _QUIET_SECONDS
         guests = [f"guest{self._guest}"] if self._guest else []
-        for path in (*PATHS, *guests):
+        for path in (*PATHS, *guests, *PRODUCERS):
             while True:
                 try:
                     with deadline(5.0):

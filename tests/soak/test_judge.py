@@ -134,7 +134,11 @@ def test_a_dead_letter_of_what_was_handled_is_wrong() -> None:
 
 
 def test_a_dead_letter_of_an_ask_that_was_answered_is_wrong() -> None:
-    assert judged(intent(1, ASK), *handled(1), outcome(1, ANSWERED), letter(flags=ASK)).letters_wrong == 1
+    answered = [intent(1, ASK), *handled(1), outcome(1, ANSWERED), letter(flags=ASK)]
+
+    assert judged(*answered).letters_wrong == 1
+    assert judged(*answered, killed()).faults == 0, "killed before its frame was done"
+    assert judged(*answered, killed(), letter()).letters_wrong == 1
     assert judged(intent(1, ASK), begin(1), killed(), outcome(1, DIED, STARTED), letter(flags=ASK)).faults == 0
 
 
