@@ -9,6 +9,7 @@ import os
 from typing import Any
 
 from actors.certificate import DeathCertificate
+from runtime.deaths import MOST_NAMES
 from runtime.structured import line_logger
 from runtime.supervision.action import Report
 
@@ -22,15 +23,32 @@ _QUIET = {
 }
 
 
+class Counts:
+    """How often something happened, by name; of the names it happened to longest ago, none."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._counts)
+
+    def another(self, path: str) -> int:
+        """Once more; returns how often by now, or 0 when that is not worth a line: of a flood 1, 2, 4, 8, … are."""
+        count = self._counts[path] = self._counts.pop(path, 0) + 1
+        if len(self._counts) > MOST_NAMES:
+            del self._counts[next(iter(self._counts))]
+        return 0 if count & (count - 1) else count
+
+
 class Reporter:
     """The supervisor's log."""
 
     def __init__(self) -> None:
         level = logging.getLevelName(os.environ.get("UNDERSTUDY_LOG_LEVEL", "warning").upper())
         self._log = line_logger(level if isinstance(level, int) else logging.WARNING)
-        self._dead_letters: dict[str, int] = {}
-        self._lost_letters: dict[str, int] = {}
-        self._lost_notices: dict[str, int] = {}
+        self._dead_letters = Counts()
+        self._lost_letters = Counts()
+        self._lost_notices = Counts()
 
     def report(self, report: Report) -> None:
         """What the decisions tell."""
@@ -61,20 +79,17 @@ class Reporter:
 
     def dead_letter(self, path: str) -> None:
         """A message that nobody will handle."""
-        count = self._dead_letters[path] = self._dead_letters.get(path, 0) + 1
-        if count & (count - 1) == 0:  # 1, 2, 4, 8, …: a flood is a few lines
+        if count := self._dead_letters.another(path):
             self._log.warning("dead letters", actor=path, count=count)
 
     def letter_lost(self, path: str) -> None:
         """A dead letter that was dropped for want of room."""
-        count = self._lost_letters[path] = self._lost_letters.get(path, 0) + 1
-        if count & (count - 1) == 0:
+        if count := self._lost_letters.another(path):
             self._log.warning("dead letters dropped: there are too many", actor=path, count=count)
 
     def notice_lost(self, path: str) -> None:
         """An actor that watches does not take what it is told."""
-        count = self._lost_notices[path] = self._lost_notices.get(path, 0) + 1
-        if count & (count - 1) == 0:
+        if count := self._lost_notices.another(path):
             self._log.warning("notices lost: it does not take them", actor=path, count=count)
 
     def slow_consumer(self, path: str, waiting_bytes: int, mailbox_bytes: int, waiting_seconds: float) -> None:

@@ -15,6 +15,7 @@ from actors import Actor, child, message
 from actors.errors import Delivered
 from runtime import Supervisor
 from runtime.callers import Callers
+from runtime.deaths import MOST_NAMES
 from runtime.mailbox.box import Box
 from runtime.mailbox.inbox import BlockingInbox
 from runtime.mailbox.journal import mark_done, mark_ended, unfinished
@@ -25,6 +26,7 @@ from runtime.mailbox.replies import Replies
 from runtime.memory.allowance import Allowance
 from runtime.memory.seal import allocated
 from runtime.memory.slab import ADDRESS, FREE, GENERATION, HELD, SENT, STATE, Slab, body_of, parted, rounded
+from runtime.reporter import Counts
 from runtime.route import Route
 from runtime.testing import wait_until
 from runtime.vault import Vault
@@ -208,6 +210,17 @@ def test_the_directories_of_a_supervisor_go_with_its_last_mailbox(tmp_path: Path
     assert os.listdir(tmp_path / "children") == ["a"]
     outer.discard()
     assert os.listdir(tmp_path) == ["children"]
+
+
+def test_what_is_counted_by_name_is_bounded_and_a_flood_is_a_few_lines() -> None:
+    counts = Counts()
+    assert [counts.another("a") for _ in range(9)] == [1, 2, 0, 4, 0, 0, 0, 8, 0]
+
+    for number in range(2 * MOST_NAMES):
+        counts.another(f"guest{number}")
+
+    assert len(counts) == MOST_NAMES
+    assert counts.another("a") == 1
 
 
 def test_a_route_that_another_thread_has_found_closed_is_looked_up_anew() -> None:
