@@ -19,7 +19,7 @@ from runtime.connection import Connection
 from runtime.deaths import Deaths
 from runtime.estate import Estate
 from runtime.letters import Letters
-from runtime.memory import snapshots
+from runtime.memory import slab, snapshots
 from runtime.memory.allowance import Allowance
 from runtime.overview import overview
 from runtime.plan import unpacked, unpacked_tree
@@ -239,6 +239,9 @@ def _kill_all(system: System, _connection: Connection, _request: control.KillAll
 
 
 def _make_slab(system: System, connection: Connection, request: control.MakeSlab, _fds: list[int]) -> None:
+    if request.nbytes < slab.DATA_AT:
+        raise stream.Protocol("slab: expected room for its words")
+
     async def make() -> None:
         number, fd = await system.vault.make_slab(request.nbytes, connection.number, connection.pid)
         if connection.is_closed:

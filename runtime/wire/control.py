@@ -6,6 +6,8 @@ import msgspec
 
 from actors.child import AutoShutdown, Backoff, Drain, Durable, Host, Limits, Mailbox, RestartType, Shutdown
 
+Nbytes = Annotated[int, msgspec.Meta(ge=1, le=1 << 47)]  # an address space
+
 
 class Worker(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="worker"):
     """A child specification as it crosses the socket.
@@ -81,7 +83,7 @@ class Open(_Request, frozen=True, tag="open"):
 class OpenReplies(_Request, frozen=True, tag="replies"):
     """Make a reply FIFO of that size, held while this connection lives. Answer: its number."""
 
-    nbytes: int
+    nbytes: Nbytes
 
 
 class Start(_Request, frozen=True, tag="start"):
@@ -204,7 +206,7 @@ class DropLetter(_Request, frozen=True, tag="drop"):
 class MakeSlab(_Request, frozen=True, tag="slab"):
     """Memory for large payloads, of the whole system's allowance; kept for this session. Answer: number + memfd."""
 
-    nbytes: int
+    nbytes: Nbytes
 
 
 class OpenSlab(_Request, frozen=True, tag="open-slab"):
@@ -223,7 +225,7 @@ class GrowSnapshots(_Request, frozen=True, tag="snapshots"):
     """More memory for an actor's snapshots, with slots of so many bytes. Answer: memfd."""
 
     path: str
-    nbytes: int
+    nbytes: Nbytes
 
 
 class MakeRegion(_Request, frozen=True, tag="region"):

@@ -289,6 +289,20 @@ def test_a_live_supervisor_survives_requests_of_every_kind(start: Start, system:
     assert start(child(Gate), "after").note(1) == 1
 
 
+@pytest.mark.process
+@pytest.mark.parametrize("nbytes", [-1, 0, 1, 4095, 1 << 50])
+def test_memory_of_a_size_that_cannot_be_is_no_request(start: Start, system: Supervisor, nbytes: int) -> None:
+    """One that is too small for its own words would stand in the way of every look at all of them."""
+    asked = msgpack.packb({"type": "slab", "nbytes": nbytes})
+    with lines.connect(system._endpoint._directory, "shared") as sock:
+        for body in (stream.encode(control.Hello(pid=1)), asked):
+            sock.sendall(len(body).to_bytes(4, "little") + body)
+        while sock.recv(4096):  # until it is hung up on
+            pass
+
+    assert start(child(Gate)).note(1) == 1
+
+
 class Small(Actor):
     """Counts what it is told."""
 
