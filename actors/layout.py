@@ -135,7 +135,13 @@ def memory_of(view: Layout) -> memoryview:
 
 
 def shape_of(layout: type[Layout]) -> Shape:
-    """Members, size, fingerprint and description of a layout."""
+    """Members, size, fingerprint and description of a layout.
+
+    Raises:
+        BadLayout: it is none.
+    """
+    if not (isinstance(layout, type) and issubclass(layout, Layout)):
+        raise BadLayout(f"expected a subclass of Layout, got {layout!r}")
     return layout.__shape__
 
 

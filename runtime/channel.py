@@ -58,6 +58,10 @@ class Pending:
         self._event: threading.Event | None = None
         self._future: asyncio.Future[None] | None = None
 
+    def __repr__(self) -> str:
+        state = "under way" if self._outcome is None else "answered" if self._outcome[0] else "failed"
+        return f"<reply of {self.actor!r}, {state}>"
+
     def done(self) -> bool:
         """True when result() would not block."""
         return self._outcome is not None

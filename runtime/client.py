@@ -20,7 +20,7 @@ import msgspec
 
 from actors import errors
 from actors.child import AutoShutdown, Backoff, Child, Strategy, Tree
-from actors.errors import ActorError, AlreadyRunning, BootFailed, NoSuchSystem, NotRunning, SystemGone
+from actors.errors import ActorError, BootFailed, NoSuchSystem, NotRunning, SystemGone
 from actors.interfaces import attach, detach
 from actors.region import RegionSpec
 from runtime import directory
@@ -44,6 +44,8 @@ class Client(Handle):
     def __init__(self, name: str) -> None:
         self.name = name
         self._opened = False
+        self._attached: Endpoint | None = None
+        self._path = self._starting = ""
 
     def open(self) -> Self:
         """Attach; `close()` detaches.
@@ -51,7 +53,9 @@ class Client(Handle):
         Raises:
             NoSuchSystem: none of that name runs.
             UnsafeDirectory: its directory may be open to others.
+            BlockingCall: in a running event loop.
         """
+        self._refuse_in_loop()
         root = directory.root_of(self.name)
         try:
             directory.check(root.parent)
@@ -66,6 +70,9 @@ class Client(Handle):
         self._opened = True
         attach(self._endpoint)
         return self
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r}{'' if self._opened else ', closed'}>"
 
     def close(self) -> None:
         """Detach; the system runs on. Asks under way end with `SystemGone`."""
@@ -88,6 +95,16 @@ class Client(Handle):
         """End the whole system at once, by SIGKILL."""
         with contextlib.suppress(SystemGone, NoSuchSystem):
             self._request(control.KillAll())
+
+    @property
+    def _endpoint(self) -> Endpoint:
+        if self._attached is None:
+            raise NoSuchSystem(self.name, f"this {type(self).__name__} is not open: `with` opens it, and `open()`")
+        return self._attached
+
+    @_endpoint.setter
+    def _endpoint(self, endpoint: Endpoint) -> None:
+        self._attached = endpoint
 
     def __enter__(self) -> Self:
         return self.open()
@@ -137,9 +154,9 @@ class Supervisor(Client):
             memory: bytes of shared memory that the whole system may have: large payloads, regions, snapshots. None:
                 half of the machine's, or of what the cgroup allows where that is less.
         Raises:
-            ValueError: a memory below 0.
+            ValueError: a memory that is no whole number from 0 on.
         """
-        if memory is not None and memory < 0:
+        if memory is not None and not (isinstance(memory, int) and memory >= 0):
             raise ValueError(f"Supervisor(memory=…): expected bytes, 0 or more, got {memory!r}")
         super().__init__(name or _default_name())
         self._tree = tree or Tree(
@@ -166,7 +183,9 @@ class Supervisor(Client):
             StartFailed: a child could not be started; nothing is left running.
             OutOfMemory: a region could not be made; nothing is left running.
             BootFailed: the supervisor's processes could not be started.
+            BlockingCall: in a running event loop; nothing was started.
         """
+        self._refuse_in_loop()
         path = self._sys_path if self._sys_path is not None else sys.path
         _refuse_clash(path)
         self._start_warden()
@@ -250,8 +269,6 @@ def systems() -> list[str]:
 
 def _boot_error(boot: Boot) -> ActorError:
     kind = getattr(errors, boot.error, None)
-    if kind is AlreadyRunning:
-        return AlreadyRunning(str(boot.args[0]), int(boot.args[1]))
     if isinstance(kind, type) and issubclass(kind, ActorError):
         return kind(*boot.args)
     return BootFailed(*boot.args)

@@ -66,6 +66,8 @@ class Handle:
         """
         if isinstance(spec, Child) and options:
             spec = spec.options(**options)
+        elif isinstance(spec, Tree) and options:
+            raise BadSpec(name, "invalid_options", f"expected them in the tree itself, tree({', '.join(options)}=…)")
         packer = Packer(system=self._endpoint.system)
         try:
             plan = packer.pack(name, spec, self._joined(name))
@@ -223,6 +225,9 @@ class Handle:
         """Handles of nested supervisors by path: `supervisors["payments"]`."""
         return Supervisors(self)
 
+    def __repr__(self) -> str:
+        return f"<supervisor {self._path!r} in {self._endpoint.system!r}>"
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Travels as system and path: an actor may be given a supervisor to start children under."""
         return (rebuild, (self._endpoint.system, self._path))
@@ -237,6 +242,8 @@ class Handle:
 
     def _make_regions(self, spec: Tree) -> None:
         """Make those that are not there."""
+        if not isinstance(spec, Tree):
+            raise BadSpec(self._path or self._endpoint.system, "missing_start", f"expected tree(…), got {spec!r}")
         if self._path and spec.regions:
             raise BadSpec(self._path, "invalid_regions", "expected regions at the root supervisor only")
         for name, region in spec.regions.items():

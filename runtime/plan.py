@@ -12,7 +12,19 @@ from dataclasses import dataclass
 from functools import partial
 
 from actors.actor import Actor
-from actors.child import Backoff, Child, ChildOptions, Durable, Host, Limits, Mailbox, Tree, checked, checked_name
+from actors.child import (
+    Backoff,
+    Child,
+    ChildOptions,
+    Durable,
+    Host,
+    Limits,
+    Mailbox,
+    Tree,
+    checked,
+    checked_name,
+    is_actor,
+)
 from actors.errors import BadSpec
 from runtime.memory.seal import sealed
 from runtime.memory.snapshots import has_snapshots
@@ -130,6 +142,7 @@ class Packer:
         self.fds.clear()
 
     def _pack_worker(self, name: str, spec: Child[Actor]) -> Worker:
+        _check_child(name, spec)
         actor = spec.actor
         if not isinstance(actor, type):
             raise BadSpec(name, "missing_start", f"expected a subclass of Actor, got {actor!r}")
@@ -202,8 +215,16 @@ def _outline(name: str, spec: Tree) -> SupervisorSpec:
 
 
 def _outline_worker(name: str, spec: Child[Actor]) -> WorkerSpec:
+    _check_child(name, spec)
     options = checked(spec.settings, name)
     return WorkerSpec(name, options.restart, options.shutdown, options.ready, options.significant)
+
+
+def _check_child(name: str, spec: object) -> None:
+    """Refuse what a program without a type checker may have put there: most often the class itself."""
+    if not isinstance(spec, Child):
+        hint = f", as in child({spec.__name__})" if isinstance(spec, type) and is_actor(spec) else ""
+        raise BadSpec(name, "missing_start", f"expected child(…), tree(…) or dynamic(…){hint}, got {spec!r}")
 
 
 def unpacked(plan: Worker | Subtree, fds: list[int], backoff: Backoff | None) -> WorkerSpec | SupervisorSpec:

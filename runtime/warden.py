@@ -21,7 +21,7 @@ from typing import NoReturn
 
 import msgspec
 
-from actors.errors import ActorError, AlreadyRunning
+from actors.errors import ActorError
 from runtime import directory, host, supervisor
 from runtime.process import bounds, prctl
 from runtime.process import exit as process_exit
@@ -45,8 +45,8 @@ def main() -> None:
     try:
         lock = directory.claim(options.system)
     except (ActorError, OSError) as exc:
-        args = (exc.system, exc.pid) if isinstance(exc, AlreadyRunning) else (str(exc),)
-        _report(options.report, Boot(error=type(exc).__name__ if isinstance(exc, ActorError) else "", args=args))
+        boot = Boot(error=type(exc).__name__, args=exc.args) if isinstance(exc, ActorError) else Boot(args=(str(exc),))
+        _report(options.report, boot)
         return
     root = directory.root_of(options.system)
     bounds.set_bounds()

@@ -1,0 +1,89 @@
+"""What a newcomer gets wrong first, without a type checker: each is named in his own words, before anything starts."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from actors import Actor, BadLayout, BadSpec, BlockingCall, NoSuchSystem, child, dynamic, message, tree
+from runtime import Supervisor, connect, systems
+
+pytestmark = pytest.mark.process
+
+
+class Clerk(Actor):
+    @message
+    def greet(self) -> str:
+        return "hello"
+
+
+@pytest.mark.parametrize("given", [Clerk, Clerk()], ids=["a class", "an instance"])
+def test_starting_what_is_no_child_says_what_is_expected(supervisor: Supervisor, given: Any) -> None:
+    with pytest.raises(BadSpec, match=r"^clerk: expected child\(…\), tree\(…\) or dynamic\(…\)"):
+        supervisor.start(given, name="clerk")
+
+
+def test_the_class_itself_instead_of_a_child_is_told_how_to_write_it() -> None:
+    shapes: list[Any] = [{"clerk": Clerk}, {"group": tree(children={"clerk": Clerk})}, {"group": dynamic(Clerk)}]  # type: ignore[arg-type,dict-item]
+    for children in shapes:
+        with pytest.raises(BadSpec, match=r"as in child\(Clerk\)"):
+            Supervisor(children=children).open()
+
+
+def test_reloading_with_a_child_says_that_a_tree_is_expected(supervisor: Supervisor) -> None:
+    given: Any = child(Clerk)
+    with pytest.raises(BadSpec, match=r"expected tree\(…\)"):
+        supervisor.reload(given)
+
+
+def test_options_beside_a_tree_are_refused_and_not_ignored(supervisor: Supervisor) -> None:
+    start: Any = supervisor.start
+    with pytest.raises(BadSpec, match=r"^group: expected them in the tree itself, tree\(restart=…\)"):
+        start(tree(children={"clerk": child(Clerk)}), name="group", restart="temporary")
+    assert supervisor.children() == []
+
+
+def test_a_name_that_no_system_can_have_is_a_bad_spec() -> None:
+    with pytest.raises(BadSpec, match=r"expected a name like .*, got 'my shop'"):
+        Supervisor("my shop").open()
+
+
+def test_a_size_in_words_is_refused_where_python_takes_bytes() -> None:
+    given: Any = "2GiB"
+    with pytest.raises(ValueError, match=r"expected bytes, 0 or more, got '2GiB'"):
+        Supervisor("shop", memory=given)
+
+
+def test_a_region_of_what_is_no_layout_is_refused(supervisor: Supervisor) -> None:
+    given: Any = Clerk
+    with pytest.raises(BadLayout, match=r"expected a subclass of Layout, got .*Clerk"):
+        supervisor.region("prices", given)
+
+
+@pytest.mark.parametrize("client", [Supervisor("shop"), connect("shop")], ids=["a supervisor", "a client"])
+def test_what_was_not_opened_says_so_whatever_it_is_asked_for(client: Any) -> None:
+    for use in (lambda: client.start(child(Clerk), name="clerk"), client.status, lambda: client["clerk"]):
+        with pytest.raises(NoSuchSystem, match=r"'shop': this \w+ is not open: `with` opens it"):
+            use()
+
+
+def test_a_plain_with_in_an_event_loop_is_refused_before_anything_is_started(nothing_left: Path) -> None:
+    async def program() -> None:
+        with Supervisor("shop"):
+            pass
+
+    with pytest.raises(BlockingCall, match="use `async with`"):
+        asyncio.run(program())
+    assert "shop" not in systems()
+
+
+def test_a_prompt_shows_systems_supervisors_and_replies_by_name(supervisor: Supervisor) -> None:
+    group = supervisor.start(tree(children={"clerk": child(Clerk)}), name="group")
+    reply = supervisor.ref("group.clerk", Clerk).greet.ask()
+    reply.result(timeout=5)
+
+    assert repr(supervisor) == f"<Supervisor {supervisor.name!r}>"
+    assert repr(group) == f"<supervisor 'group' in {supervisor.name!r}>"
+    assert repr(reply) == "<reply of 'group.clerk', answered>"
+    assert repr(Supervisor("shop")) == "<Supervisor 'shop', closed>"
