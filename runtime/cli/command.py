@@ -79,7 +79,7 @@ def _understudy(ctx: click.Context) -> None:
     \b
     Exit codes: 0 ok; 1 the system failed or gave up; 2 bad usage or configuration;
     3 no such system or child, or it is not running; 4 the message failed;
-    130, 143 after Ctrl-C, SIGTERM.
+    130, 143, 129 after Ctrl-C, SIGTERM, SIGHUP.
     """  # noqa: D301  # the backspace is what click knows a block by that it must not rewrap
     if ctx.obj is None and ctx.invoked_subcommand in _TALKING:
         ctx.obj = _loaded(_DOORS)

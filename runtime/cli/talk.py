@@ -16,7 +16,12 @@ from runtime.cli.system import Doors, attached
 _WORDS = {"ignore_unknown_options": True, "help_option_names": ["--help"]}
 _system = click.option("--system", metavar="NAME", help="The system; default: the only one that runs.")
 _timeout = click.option(
-    "--timeout", type=click.FloatRange(0, min_open=True), default=5.0, show_default=True, help="Seconds to wait."
+    "--timeout",
+    metavar="SECONDS",
+    type=click.FloatRange(0, min_open=True),
+    default=5.0,
+    show_default=True,
+    help="How long to wait.",
 )
 
 
