@@ -98,7 +98,10 @@ def _table(cls: type[Actor]) -> dict[str, MessageEntry]:
             continue
         if name in _RESERVED or (name.startswith("__") and name.endswith("__")):
             raise BadActor(f"{cls.__qualname__}.{name}: this name is the actor's own and cannot be a message")
-        table[name] = entry_of(name, raw, options)
+        entry = entry_of(name, raw, options)
+        if options.concurrent and not entry.is_async:
+            raise BadActor(f"{cls.__qualname__}.{name}: expected async def beside concurrent=True, got def")
+        table[name] = entry
     return table
 
 

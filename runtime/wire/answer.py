@@ -100,9 +100,9 @@ class Ending(msgspec.Struct, frozen=True):
     """How a system ended.
 
     Attributes:
-        reason: "shutdown" (asked to), "gave up", "auto_shutdown", "start failed".
+        reason: "shutdown" (asked to, or by auto_shutdown), "gave up", or how its start failed.
         gave_up: it was not asked to.
-        certificate: of the death that was too many, if there was one.
+        certificate: of the death that was too many, or of the significant child whose end was the system's.
     """
 
     reason: str

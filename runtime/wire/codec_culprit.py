@@ -11,6 +11,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from types import CodeType, FunctionType, MethodType
 
+from actors.actor import Actor
+
 _DEPTH = 64  # steps of a path that anybody would read
 _SHOWN = 40  # characters of a key or a name in a path
 
@@ -30,6 +32,8 @@ def find(
     visited: dict[int, object] = {}  # keeps what it visited, so that no id is used again
     for _ in range(_DEPTH):
         visited[id(value)] = value
+        if isinstance(value, Actor):  # what it has is the machine's: no part of it is the user's to mend
+            return where, f"{_kind(value)}, which is an actor: send its reference, `self.context.ref`"
         if isinstance(failure, RecursionError):
             return where, f"{_kind(value)} that is nested too deeply"
         inner = _failing(value, visited, attempt)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from actors import Actor, BadActor, DeathCertificate, Down, NoContext
+from actors import Actor, BadActor, DeathCertificate, Down, NoContext, message
 
 
 class Plain(Actor):
@@ -47,3 +47,12 @@ def test_a_down_says_who_and_why():
 
     assert (down.name, down.reason, down.certificate) == ("a.b", "SIGKILL", certificate)
     assert repr(down) == "Down('a.b', 'SIGKILL')"
+
+
+def test_a_plain_def_cannot_be_concurrent() -> None:
+    with pytest.raises(BadActor, match=r"Clerk\.count: expected async def beside concurrent=True, got def"):
+
+        class Clerk(Actor):
+            @message(concurrent=True)
+            def count(self) -> int:
+                return 1

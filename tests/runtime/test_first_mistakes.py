@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from actors import Actor, BadLayout, BadSpec, BlockingCall, NoSuchSystem, child, dynamic, message, tree
+from actors import Actor, BadLayout, BadSpec, BlockingCall, NoSuchSystem, Unencodable, child, dynamic, message, tree
 from runtime import Supervisor, connect, systems
 
 pytestmark = pytest.mark.process
@@ -16,6 +16,16 @@ class Clerk(Actor):
     @message
     def greet(self) -> str:
         return "hello"
+
+
+class Selfish(Actor):
+    @message
+    def me(self) -> object:
+        return self
+
+    @message
+    def mine(self) -> object:
+        return self.on_stop
 
 
 @pytest.mark.parametrize("given", [Clerk, Clerk()], ids=["a class", "an instance"])
@@ -76,6 +86,19 @@ def test_a_plain_with_in_an_event_loop_is_refused_before_anything_is_started(not
     with pytest.raises(BlockingCall, match="use `async with`"):
         asyncio.run(program())
     assert "shop" not in systems()
+
+
+@pytest.mark.parametrize(("name", "where"), [("me", "reply of me()"), ("mine", "reply of mine().__self__")])
+def test_an_actor_that_sends_itself_is_told_to_send_its_reference(
+    supervisor: Supervisor, name: str, where: str
+) -> None:
+    selfish: Any = supervisor.start(child(Selfish), name="selfish")
+
+    with pytest.raises(Unencodable) as caught:
+        getattr(selfish, name)()
+
+    assert str(caught.value).startswith(f"{where}: expected a value that can be pickled, got ")
+    assert str(caught.value).endswith("Selfish, which is an actor: send its reference, `self.context.ref`")
 
 
 def test_a_prompt_shows_systems_supervisors_and_replies_by_name(supervisor: Supervisor) -> None:
