@@ -29,6 +29,7 @@ from runtime.process.stock import Stock, what_of
 from runtime.process.zygote import ActorMain, Zygote, close_all_but, received
 
 _REOPEN_SECONDS = 0.2
+_TOLD = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)  # what the supervisor's loop handles
 _DUMP_SECONDS = 1.0  # for the stacks of a zygote that hangs: they take milliseconds
 _STACKS_BYTES = 32768
 _RESTOCK_SECONDS = 0.005  # an actor that is just being started has better use for the CPU
@@ -105,18 +106,22 @@ class Launcher:
             stacks_fd = os.memfd_create("understudy-stacks", os.MFD_CLOEXEC)
             undo.callback(os.close, stacks_fd)
             supervisor = os.getpid()
+            # a signal to a zygote that still has the supervisor's handlers would be told to the supervisor
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, _TOLD)
+            undo.callback(signal.pthread_sigmask, signal.SIG_SETMASK, before)
             pid = os.fork()
             undo.pop_all()
         if pid == 0:
             try:
-                signal.pthread_sigmask(signal.SIG_SETMASK, ())
                 signal.set_wakeup_fd(-1)
-                for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                for number in _TOLD:
                     signal.signal(number, signal.SIG_DFL)
+                signal.pthread_sigmask(signal.SIG_SETMASK, ())
                 close_all_but({theirs.fileno(), stacks_fd, *self._keep})
                 Zygote(theirs, supervisor, self._main, stacks_fd).run()
             finally:
                 os._exit(1)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
         ours.setblocking(False)
         if self._stacks_fd >= 0:

@@ -8,6 +8,7 @@ import pytest
 
 from actors import Actor, ActorDied, StartFailed, child, message
 from runtime import Supervisor, client
+from runtime.process.exit import children_of
 from runtime.testing import wait_until
 from tests.runtime.cast import Counter
 
@@ -38,6 +39,21 @@ def stopping(self, launch, **what):
         os.kill(os.getpid(), signal.SIGSTOP)
     report(self, launch, **what)
 Zygote._report = stopping
+"""
+
+# the second zygote of that supervisor gets a SIGTERM while it still has everything of the supervisor's
+TERMINATED = """
+import os, signal
+from runtime.process.launch import Launcher
+open_next, made = Launcher.open, []
+def opening(self):
+    made.append(self)
+    open_next(self)
+def forked():
+    if len(made) == 2:
+        os.kill(os.getpid(), signal.SIGTERM)
+Launcher.open = opening
+os.register_at_fork(after_in_child=forked)
 """
 
 
@@ -92,3 +108,23 @@ def test_what_a_process_took_that_nobody_was_told_of_is_not_run_again(
 
     assert caught.value.delivered == "started"
     assert runs.read_text() == "2 "
+
+
+def test_a_signal_to_a_zygote_that_is_just_being_forked_is_not_taken_for_the_supervisors(
+    nothing_left: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "_WARDEN", client._WARDEN.replace("main()", f"exec({TERMINATED!r}); main()"))
+    with Supervisor("terminated") as supervisor:
+        supervisor.start(child(Counter), name="first")
+        (before,) = zygotes_of(supervisor.pid)
+        os.kill(before, signal.SIGKILL)
+        assert wait_until(lambda: zygotes_of(supervisor.pid) not in ([], [before]))
+
+        assert supervisor.start(child(Counter), name="second").add(1) == 1
+        assert supervisor.count()["active"] == 2
+
+
+def zygotes_of(supervisor: int) -> list[int]:
+    """The pid of a supervisor's zygote, once it says that it is one; spares are in its process group."""
+    named = [pid for pid, group in children_of(supervisor) if pid == group]
+    return [pid for pid in named if Path(f"/proc/{pid}/comm").read_text().startswith("understudy-zyg")]
