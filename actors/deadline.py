@@ -9,6 +9,7 @@ cycle is refused instead of waited for. Both live in one ContextVar, since both 
 DL-1  A nested deadline can only come earlier. `deadline(None)` lifts the default, never an inherited deadline.
 """
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -16,6 +17,7 @@ from contextvars import ContextVar
 from actors.interfaces import current_machine
 
 DEFAULT_SECONDS = 5.0  # gen_server:call/2 waits 5,000 ms
+LONGEST_SECONDS = 1e9  # 31 years; nanoseconds since boot have to fit into the 64 bits of a frame's field
 NEVER = 0  # a deadline of 0 ns on the wire: none
 
 
@@ -34,6 +36,8 @@ def deadline(seconds: float | None) -> Iterator[None]:
 
     Args:
         seconds: from now; None lifts the default of 5 s, but not a deadline that was inherited (DL-1).
+    Raises:
+        ValueError, TypeError: it is no number.
     """
     until_ns, chain = ambient.get()
     token = ambient.set((_earlier(until_ns, seconds), chain))
@@ -43,8 +47,19 @@ def deadline(seconds: float | None) -> Iterator[None]:
         ambient.reset(token)
 
 
+def nanoseconds(seconds: float) -> int:
+    """A number of seconds in nanoseconds; what is longer than LONGEST_SECONDS, infinity included, counts as that.
+
+    Raises:
+        ValueError, TypeError: it is no number.
+    """
+    if math.isnan(seconds):
+        raise ValueError(f"expected a number of seconds, got {seconds!r}")
+    return int(max(-LONGEST_SECONDS, min(seconds, LONGEST_SECONDS)) * 1e9)
+
+
 def _earlier(inherited_ns: int | None, seconds: float | None) -> int:
     if seconds is None:
         return inherited_ns or NEVER
-    until_ns = current_machine().now_ns() + int(seconds * 1e9)
+    until_ns = current_machine().now_ns() + nanoseconds(seconds)
     return min(until_ns, inherited_ns) if inherited_ns else until_ns

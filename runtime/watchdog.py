@@ -22,6 +22,7 @@ import signal
 from dataclasses import dataclass, replace
 from time import monotonic_ns
 
+from actors.deadline import nanoseconds
 from runtime.mailbox import page
 from runtime.mailbox.box import Box
 from runtime.worker import Doing, Worker, doing
@@ -175,7 +176,7 @@ def _glance_at(worker: Worker, box: Box) -> Glance:
 
 
 def _ns(seconds: float | None) -> int:
-    return int(seconds * 1e9) if seconds else 0
+    return nanoseconds(seconds) if seconds else 0
 
 
 def _kill(worker: Worker, incarnation: int) -> None:

@@ -69,3 +69,14 @@ def test_a_deadline_ends_with_its_block_when_the_block_raises():
 def test_a_deadline_belongs_to_its_context():
     with deadline(1.0):
         assert contextvars.Context().run(ambient.get) == NOTHING
+
+
+@pytest.mark.parametrize("seconds", [1e18, float("inf")])
+def test_a_deadline_that_never_comes_fits_into_a_frame(seconds: float):
+    with deadline(seconds):
+        assert SECOND * 1_000_000_000 < (until() or 0) < 1 << 63
+
+
+def test_what_is_no_number_is_no_deadline():
+    with pytest.raises(ValueError, match="expected a number of seconds, got nan"), deadline(float("nan")):
+        pass

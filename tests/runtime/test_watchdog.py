@@ -444,3 +444,8 @@ def test_a_limit_that_cannot_be_is_refused(options: Any) -> None:
 def test_a_limit_of_a_message_that_cannot_be_is_refused() -> None:
     with pytest.raises(BadActor, match="watchdog"):
         message(watchdog=0.0)
+
+
+@pytest.mark.parametrize("seconds", [float("inf"), 1e300])
+def test_a_watchdog_that_never_bites_lets_its_actor_start(start: Start, seconds: float) -> None:
+    assert start(child(Counter).options(watchdog=seconds)).add(1) == 1
