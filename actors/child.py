@@ -298,11 +298,11 @@ def checked(options: ChildOptions, where: str) -> ChildOptions:
         raise BadSpec(where, "invalid_ready", f"expected seconds above 0, got {options.ready!r}")
     if options.on_raise not in (None, "survive", "crash"):
         raise BadSpec(where, "invalid_on_raise", f'expected "survive" or "crash", got {options.on_raise!r}')
-    if not (isinstance(options.replicas, int) and 1 <= options.replicas <= 1024):
+    if not _is_whole(options.replicas, 1, 1024):
         raise BadSpec(where, "invalid_replicas", f"expected 1 to 1024, got {options.replicas!r}")
     if options.drain not in ("finish", "discard"):
         raise BadSpec(where, "invalid_drain", f'expected "finish" or "discard", got {options.drain!r}')
-    if not (isinstance(options.understudies, int) and 0 <= options.understudies <= 64):
+    if not _is_whole(options.understudies, 0, 64):
         raise BadSpec(where, "invalid_understudies", f"expected 0 to 64, got {options.understudies!r}")
     if options.mailbox.when_full not in ("wait", "refuse") or not 4096 <= options.mailbox.size <= 1 << 20:
         detail = f'expected 4096 to 1048576 bytes and "wait" or "refuse", got {options.mailbox!r}'
@@ -346,7 +346,7 @@ def _check_limits(limits: Limits, where: str) -> None:
 
 def _check_state(options: ChildOptions, where: str) -> None:
     every = options.snapshot_every
-    if not (isinstance(every, int) and _is_number(every, 1) and every <= MOST_TOGETHER):
+    if not _is_whole(every, 1, MOST_TOGETHER):
         raise BadSpec(where, "invalid_snapshot_every", f"expected 1 to {MOST_TOGETHER}, got {every!r}")
     if options.durable is not None and not (isinstance(options.durable, str | os.PathLike) and str(options.durable)):
         raise BadSpec(where, "invalid_durable", f"expected the path of a file, got {options.durable!r}")
@@ -364,6 +364,10 @@ def checked_name(name: str) -> str:
     if not (isinstance(name, str) and NAME.fullmatch(name)):
         raise BadSpec(str(name), "invalid_name", f"expected a name like [A-Za-z_][A-Za-z0-9_-]{{0,63}}, got {name!r}")
     return name
+
+
+def _is_whole(value: object, least: int, most: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 
 
 def _is_number(value: object, least: float) -> bool:

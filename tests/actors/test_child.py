@@ -54,6 +54,8 @@ def test_options_return_a_new_child_and_leave_what_is_none():
         ({"replicas": 0}, "invalid_replicas"),
         ({"replicas": 1025}, "invalid_replicas"),
         ({"replicas": 1.5}, "invalid_replicas"),
+        ({"replicas": True}, "invalid_replicas"),
+        ({"understudies": True}, "invalid_understudies"),
         ({"drain": "later"}, "invalid_drain"),
         ({"understudies": -1}, "invalid_understudies"),
         ({"understudies": 65}, "invalid_understudies"),
