@@ -22,6 +22,7 @@ import msgpack
 from msgspec import DecodeError
 
 from actors.certificate import DeathCertificate
+from actors.deadline import nanoseconds
 from actors.errors import (
     ActorDied,
     ActorError,
@@ -40,6 +41,7 @@ from runtime.wire.parts import Payload
 
 READ_BYTES = 1 << 16
 _LEFT_BEHIND_NS = 50_000_000  # a loop ends its own asks at their deadlines; one that has ended cannot
+_WAKE_SECONDS = 1.0  # for a thread to come back from poll(2)
 _read = os.read
 
 
@@ -69,7 +71,7 @@ class Pending:
     def result(self, timeout: float | None = None) -> Any:
         """Block for the answer; see `actors.reply.Reply.result`."""
         if self._outcome is None:
-            self._channel.wait(self, None if timeout is None else monotonic_ns() + int(timeout * 1e9))
+            self._channel.wait(self, None if timeout is None else monotonic_ns() + nanoseconds(timeout))
         return self._unwrap()
 
     def cancel(self) -> bool:
@@ -177,6 +179,17 @@ class Channel:
     def close(self) -> None:
         """Stop reading; the descriptor stays its owner's to close."""
 
+    def hang_up(self, *, is_idle: bool) -> None:
+        """Close the descriptor; whoever waits hears that the system is gone.
+
+        Args:
+            is_idle: no other thread may be about to read it.
+        """
+        del is_idle  # a loop's is read by its loop, which has been told
+        self.close()
+        self.fail_all()
+        os.close(self.fd)
+
     def read(self) -> bool:
         """Read once and settle what was answered; False at the system's end. Nothing to read is no error."""
         try:
@@ -256,17 +269,35 @@ class Channel:
 
 
 class ThreadChannel(Channel):
-    """The channel of one thread; any thread may wait on it."""
+    """The channel of one thread; any thread may wait on it.
+
+    Attributes:
+        is_hung_up: it is closed, but for its descriptor, which is to be closed when its thread has ended.
+    """
 
     def __init__(
         self, fd: int, address: int, codec: Codec, lease: Callable[[int], Payload], patience: Patience
     ) -> None:
         super().__init__(fd, address, codec, lease)
         self.patience = patience
+        self.is_hung_up = False
         self.lock = threading.Lock()
         self.poll = select.poll()
         self.poll.register(fd, select.POLLIN)
         self._followers: list[threading.Event] = []
+
+    def hang_up(self, *, is_idle: bool) -> None:
+        """See `Channel.hang_up`; a thread that waits would else read what takes the descriptor's number next."""
+        if not is_idle or self.lock.locked():
+            _end(self.fd)
+        self.fail_all()
+        has_left = self.lock.acquire(timeout=_WAKE_SECONDS)
+        if is_idle and has_left:
+            os.close(self.fd)
+        else:
+            self.is_hung_up = True
+        if has_left:
+            self.lock.release()
 
     def wait(self, pending: Pending, timeout_ns: int | None) -> None:
         """Block until that ask has ended.
@@ -414,6 +445,20 @@ def refuse_in_loop() -> None:
 def _is_shell() -> bool:
     """The one place that knows interactive shells: ipykernel and the asyncio REPL run cells in their own loop."""
     return "ipykernel" in sys.modules or "asyncio.__main__" in sys.modules
+
+
+def _end(fd: int) -> None:
+    """Put the end of a pipe that nobody writes to in the place of a FIFO's, and wake up whoever waits for that."""
+    with contextlib.suppress(OSError), contextlib.ExitStack() as closing:  # no descriptors: they wait as long as before
+        old = os.dup(fd)  # a write without any reader would raise SIGPIPE
+        closing.callback(os.close, old)
+        waker = os.open(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        closing.callback(os.close, waker)
+        read, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        closing.callback(os.close, read)
+        os.close(write)
+        os.dup2(read, fd, inheritable=False)
+        os.write(waker, b"\0")
 
 
 def _past(pending: Pending, channel: Channel, timeout_ns: int | None) -> None:

@@ -173,6 +173,7 @@ class Supervisor(Client):
             self._tree = replace(self._tree, memory=memory)
         self._sys_path = list(path) if path is not None else None
         self._warden: subprocess.Popen[bytes] | None = None
+        self._owner = 0
         self.pid = 0
 
     def open(self) -> Self:
@@ -188,6 +189,7 @@ class Supervisor(Client):
         self._refuse_in_loop()
         path = self._sys_path if self._sys_path is not None else sys.path
         _refuse_clash(path)
+        self._owner = os.getpid()
         self._start_warden()
         try:
             super().open()
@@ -205,7 +207,13 @@ class Supervisor(Client):
         return self
 
     def close(self) -> None:
-        """Stop all actors in reverse order, then the supervisor; returns when nothing is left."""
+        """Stop all actors in reverse order, then the supervisor; returns when nothing is left.
+
+        In a fork of the program that opened it: detach only, the system is the parent's.
+        """
+        if self._owner != os.getpid():
+            super().close()
+            return
         if self._opened and self._warden is not None:
             with contextlib.suppress(SystemGone, NoSuchSystem):  # it ended by itself
                 try:

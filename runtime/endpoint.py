@@ -286,14 +286,13 @@ class Endpoint:
         if self._closed:
             return
         self._closed = True
-        for channel in self._channels:
-            channel.close()
-            channel.fail_all()
-            os.close(channel.fd)
-        self._channels.clear()
+        self.lines.shut()
         self._post.close()
+        idle = [*self._free, self._local.__dict__.get("channel")]
+        for channel in self._channels:
+            channel.hang_up(is_idle=channel in idle)
+        self._channels.clear()
         self.arena.close()
-        self.lines.close()
         self._board.close()
 
     def after_fork(self) -> None:
@@ -312,7 +311,10 @@ class Endpoint:
 
 
 class _Returned:
-    """Gives a thread's channel back when the thread ends; its late answers have ids that nobody waits for."""
+    """Gives a thread's channel back when the thread ends; its late answers have ids that nobody waits for.
+
+    One that was hung up meanwhile is given back to nobody: its descriptor is closed.
+    """
 
     __slots__ = ("_channel", "_free")
 
@@ -321,7 +323,10 @@ class _Returned:
         self._channel = channel
 
     def __del__(self) -> None:
-        self._free.append(self._channel)
+        if self._channel.is_hung_up:
+            os.close(self._channel.fd)
+        else:
+            self._free.append(self._channel)
 
 
 def _wait_until_ns(until_ns: int | None) -> int | None:

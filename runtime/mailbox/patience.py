@@ -77,9 +77,10 @@ class Board:
         self.view = memoryview(self._map)
 
     def close(self) -> None:
-        """Unmap it."""
-        self.view.release()
-        self._map.close()
+        """Let go of it: it is unmapped once nobody polls any more."""
+        self.limit = 0
+        self.view = memoryview(bytearray(BOARD_BYTES))
+        self._map = mmap.mmap(-1, BOARD_BYTES)
 
     def is_free(self) -> bool:
         """No other thread of this process polls."""

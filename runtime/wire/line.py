@@ -28,6 +28,7 @@ class Lines:
         self._idle: list[stream.Channel] = []
         self._lock = threading.Lock()
         self._session: stream.Channel | None = None
+        self._is_shut = False
 
     def open(self) -> tuple[Welcome, int]:
         """Open the session now, and sit down at the board.
@@ -88,6 +89,11 @@ class Lines:
         for line in lines:
             line.close()
 
+    def shut(self) -> None:
+        """Close all lines for good: whoever asks for one gets `SystemGone`."""
+        self._is_shut = True
+        self.close()
+
     def _exchange(self, line: stream.Channel, message: Any, fds: list[int] | None) -> tuple[Any, list[int]]:
         try:
             line.put(stream.encode(message), fds)
@@ -128,6 +134,8 @@ class Lines:
         return line
 
     def _connect(self) -> tuple[stream.Channel, Welcome, int]:
+        if self._is_shut:
+            raise SystemGone(self._system, "no", "this client is closed")
         line = stream.Channel(connect(self._directory, self._system))
         try:
             value, fds = self._exchange(line, control.Hello(pid=os.getpid()), None)

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from actors import Actor, child, deadline, message
-from actors.errors import DeadlineExceeded
-from runtime import Supervisor
+from actors.errors import DeadlineExceeded, SystemGone
+from runtime import Supervisor, connect
+from runtime.testing import wait_until
 from tests.runtime.cast import AsyncCounter, Counter, Echo, Gate, Start, descriptors_of
 
 pytestmark = pytest.mark.process
@@ -176,3 +177,42 @@ def test_systems_may_be_started_from_any_thread(nothing_left: Path) -> None:
 
     with ThreadPoolExecutor(2) as pool:
         assert list(pool.map(main, ["one", "two"])) == [1, 1]
+
+
+def test_a_fork_that_leaves_the_with_block_ends_nothing_of_its_parents(nothing_left: Path) -> None:
+    with Supervisor("parents") as supervisor:
+        counter = supervisor.start(child(Counter), name="counter")
+        pid = os.fork()
+        if pid == 0:
+            try:
+                supervisor.close()
+            finally:
+                os._exit(0)
+        assert os.waitpid(pid, 0)[1] == 0
+
+        assert counter.add(1) == 1
+
+
+@pytest.mark.parametrize("is_call", [True, False])
+def test_a_client_closed_by_another_thread_ends_the_asks_under_way(
+    supervisor: Supervisor, tmp_path: Path, is_call: bool
+) -> None:
+    supervisor.start(child(Gate), name="gate")
+    attached = connect(supervisor.name).open()
+    gate = attached.ref("gate", Gate)
+    holding = str(tmp_path / "entered"), str(tmp_path / "until")
+
+    def hold() -> str:
+        gate.notes()  # from now on the actor keeps this thread's way back open
+        return gate.hold(*holding) if is_call else gate.hold.ask(*holding).result()
+
+    with ThreadPoolExecutor(1) as pool:
+        held = pool.submit(hold)
+        assert wait_until((tmp_path / "entered").exists)
+        attached.close()
+
+        with pytest.raises(SystemGone):
+            held.result(timeout=3)
+    with pytest.raises(SystemGone):
+        gate.notes()
+    (tmp_path / "until").touch()
