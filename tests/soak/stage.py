@@ -177,6 +177,7 @@ class Stage:
         self._settle()
         clerk.end()
         self._judge(ended)
+        self._read_on()
         leaks.check_payloads(self.report, self._supervisor.pid)
 
     def _settle(self) -> None:
@@ -200,6 +201,27 @@ class Stage:
         if not wait_until(self._is_idle, _QUIET_SECONDS):
             self.report.hung += 1
             self.report.note(f"not idle: {self._supervisor.status()}")
+
+    def _read_on(self) -> None:
+        """Late answers wait in the FIFOs of our threads and of our loop, which have ended: the next ones drop them."""
+        ref = self._targets[0].ref
+        all_are_there = threading.Barrier(_THREADS)
+
+        def read() -> None:
+            all_are_there.wait(_QUIET_SECONDS)
+            ref.settled()
+            all_are_there.wait(_QUIET_SECONDS)  # a FIFO each
+
+        threads = [threading.Thread(target=read) for _ in range(_THREADS)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+        async def read_in_loop() -> None:
+            await ref.settled.ask()
+
+        asyncio.run(read_in_loop())
 
     def _is_idle(self) -> bool:
         """Everybody plays, has nothing in hand, and nothing has been handled between two looks."""
