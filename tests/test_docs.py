@@ -1,5 +1,7 @@
 """What the first pages show, run as a newcomer runs it: what a comment says is printed, is printed."""
 
+import dataclasses
+import inspect
 import re
 import subprocess
 import sys
@@ -7,6 +9,10 @@ import textwrap
 from pathlib import Path
 
 import pytest
+
+from actors import ChildOptions, RegionSpec, dynamic, tree
+from actors.message import MessageOptions
+from runtime import Supervisor
 
 pytestmark = pytest.mark.process
 
@@ -96,6 +102,20 @@ def test_the_code_of_a_how_to_page_runs(
     )
 
     assert done.returncode == 0, done.stderr
+
+
+def test_the_table_of_options_has_a_row_for_each() -> None:
+    table = (ROOT / "docs" / "reference" / "options.md").read_text()
+    taken = {name for maker in (tree, dynamic, Supervisor.__init__) for name in inspect.signature(maker).parameters}
+    fields = {field.name for data in (ChildOptions, MessageOptions, RegionSpec) for field in dataclasses.fields(data)}
+
+    missing = (
+        (taken | fields)
+        - {"self", "children", "template", "tree"}
+        - set(re.findall(r"^\| (\w+) \|", table, re.MULTILINE))
+    )
+
+    assert not missing
 
 
 def test_every_block_of_every_page_is_python() -> None:
