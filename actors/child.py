@@ -284,6 +284,19 @@ def is_actor(candidate: object) -> bool:
     return isinstance(candidate, type) and issubclass(candidate, Actor)
 
 
+def checked_child(name: str, spec: Child[A]) -> Child[A]:
+    """The child itself, once it is found to be one: where no type checker looks, it is often the class.
+
+    Raises:
+        BadSpec: it is something else.
+    """
+    given: object = spec
+    if not isinstance(given, Child):
+        hint = f", as in child({given.__name__})" if isinstance(given, type) and is_actor(given) else ""
+        raise BadSpec(name, "missing_start", f"expected child(…), tree(…) or dynamic(…){hint}, got {given!r}")
+    return spec
+
+
 def checked(options: ChildOptions, where: str) -> ChildOptions:
     """The options themselves, once every value has been found possible.
 

@@ -18,10 +18,12 @@ ST-5  One thread: an actor in a blocking wait goes on only when the waits above 
 from typing import Any, Self, TypeVar, Unpack, overload
 
 from actors.certificate import DeathCertificate
-from actors.child import Child, Options, Tree, checked_name
+from actors.child import Child, Options, Tree, checked_child, checked_name
+from actors.errors import NoSuchMessage
 from actors.form import form_of
 from actors.interfaces import attach, detach
 from actors.layout import Layout
+from actors.message import messages_of
 from actors.ref import Ref, is_ref, name_of
 from actors.region import Region, Writers
 from actors.rehearsal.letter import DeadLetter
@@ -60,7 +62,7 @@ class StageSupervisor:
             for child_name, child_spec in spec.children.items():
                 branch.start(child_spec, name=child_name)
             return branch
-        self._play.start(path, spec.options(**options))
+        self._play.start(path, checked_child(name, spec).options(**options))
         return self.ref(name, self._play.known(path).actor)
 
     def stop(self, actor: object) -> None:
@@ -189,10 +191,14 @@ class Stage(StageSupervisor):
             actor: whom.
             before: when it next begins the message of this name; its handler never runs.
             after: when it has next handled the message of this name; its answer never leaves.
+        Raises:
+            NoSuchMessage: it has none of that name, and would never be killed.
         """
         player = self._play.known(self._path_of(actor))
         for name, trap in ((before, player.inbox.trap_before), (after, player.inbox.trap_after)):
             if name:
+                if name not in messages_of(player.actor):
+                    raise NoSuchMessage(f"{player.path}: the actor has no message {name!r}")
                 trap.add(name)
         if not before and not after:
             self._play.kill(player)

@@ -22,8 +22,8 @@ from actors.child import (
     Mailbox,
     Tree,
     checked,
+    checked_child,
     checked_name,
-    is_actor,
 )
 from actors.errors import BadSpec
 from runtime.memory.seal import sealed
@@ -142,8 +142,7 @@ class Packer:
         self.fds.clear()
 
     def _pack_worker(self, name: str, spec: Child[Actor]) -> Worker:
-        _check_child(name, spec)
-        actor = spec.actor
+        actor = checked_child(name, spec).actor
         if not isinstance(actor, type):
             raise BadSpec(name, "missing_start", f"expected a subclass of Actor, got {actor!r}")
         options = checked(spec.settings, name)
@@ -215,16 +214,8 @@ def _outline(name: str, spec: Tree) -> SupervisorSpec:
 
 
 def _outline_worker(name: str, spec: Child[Actor]) -> WorkerSpec:
-    _check_child(name, spec)
-    options = checked(spec.settings, name)
+    options = checked(checked_child(name, spec).settings, name)
     return WorkerSpec(name, options.restart, options.shutdown, options.ready, options.significant)
-
-
-def _check_child(name: str, spec: object) -> None:
-    """Refuse what a program without a type checker may have put there: most often the class itself."""
-    if not isinstance(spec, Child):
-        hint = f", as in child({spec.__name__})" if isinstance(spec, type) and is_actor(spec) else ""
-        raise BadSpec(name, "missing_start", f"expected child(…), tree(…) or dynamic(…){hint}, got {spec!r}")
 
 
 def unpacked(plan: Worker | Subtree, fds: list[int], backoff: Backoff | None) -> WorkerSpec | SupervisorSpec:

@@ -1209,3 +1209,16 @@ def test_the_examples_of_the_guide_are_true():
     assert len(tests) == 2
     for test in tests:
         test()
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_crash_at_a_message_that_there_is_not_is_refused_and_not_waited_for(stage, moment):
+    counter = stage.start(child(Counter), name="counter")
+
+    with pytest.raises(NoSuchMessage, match="counter: the actor has no message 'ad'"):
+        stage.crash(counter, **{moment: "ad"})
+
+
+def test_the_class_itself_cannot_be_started(stage):
+    with pytest.raises(BadSpec, match=r"counter: expected child\(…\).*, as in child\(Counter\)"):
+        stage.start(Counter, name="counter")
