@@ -15,6 +15,7 @@ LO-7  Who waits keeps nothing of the message before: neither what it was given n
 import asyncio
 import inspect
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -91,7 +92,7 @@ class Part:
     concurrent: set[str]
     crash_on_raise: bool
     tasks: set["asyncio.Task[None]"] = field(default_factory=set)
-    crashes: list[Exception] = field(default_factory=list)
+    crashes: list[BaseException] = field(default_factory=list)
 
 
 def part_of(actor: Actor, context: Context, *, crash_on_raise: bool, notices: Mapping[str, Callable[..., Any]]) -> Part:
@@ -228,15 +229,27 @@ def _start_task(part: Part, inbox: Inbox, message: Envelope) -> None:
 
 
 async def _handle(part: Part, inbox: Inbox, message: Envelope, loop: "asyncio.Task[Any] | None") -> None:
+    try:
+        await _handle_beside(part, inbox, message, loop)
+    except (SystemExit, KeyboardInterrupt, asyncio.CancelledError):  # the whole actor ends
+        raise
+    except BaseException as crash:  # ends the loop, whatever that waits for
+        part.crashes.append(crash)
+        if loop is not None:
+            loop.cancel()
+
+
+async def _handle_beside(part: Part, inbox: Inbox, message: Envelope, loop: "asyncio.Task[Any] | None") -> None:
     token, name, args, kwargs = message
     try:
         value = await part.handlers[name](*args, **kwargs)
+    except asyncio.CancelledError as error:
+        if loop is None or loop.done() or loop.cancelling():  # not only this message ends
+            raise
+        ended = CancelledError(f"{name} was cancelled in its actor")  # asyncio's would cancel who asked
+        ended.__cause__ = error
+        await _failed(part, inbox, message, ended)
     except Exception as error:  # LO-1
-        try:
-            await _failed(part, inbox, message, error)
-        except Exception as crash:  # ends the loop, whatever that waits for
-            part.crashes.append(crash)
-            if loop is not None:
-                loop.cancel()
+        await _failed(part, inbox, message, error)
     else:
         inbox.done(token, name, value)

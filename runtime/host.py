@@ -46,12 +46,12 @@ def play(launch: Launch, page_fd: int, payload_fd: int, board_fd: int, snapshots
     attach(host)
     try:
         live(host, launch, page, payload_fd, snapshots_fd, last_words)
-    except Exception as error:  # whatever the user's code raised is the death certificate's
-        page.say(formatted(error))
-        return 1
     except (SystemExit, KeyboardInterrupt) as error:
         page.say(formatted(error))
         raise
+    except BaseException as error:  # whatever the user's code raised is the death certificate's
+        page.say(formatted(error))
+        return 1
     finally:
         _run_exit_functions()
     return 0

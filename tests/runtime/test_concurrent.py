@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any
 
@@ -235,3 +236,45 @@ def test_killed_at_any_instruction_nothing_is_lost_or_told_twice(start: Start, t
         queued = [n for n, incarnation in runs if incarnation == 2 and n not in again]
         assert queued == sorted(queued), (instruction, runs)
         assert set(range(COUNT)) == {n for n, _ in runs}
+
+
+class Odd(BaseException):
+    """What a handler rarely raises."""
+
+
+class Fragile(Actor):
+    """Its concurrent messages end in ways that are no Exception."""
+
+    @message(concurrent=True)
+    async def waits_for_what_is_cancelled(self) -> None:
+        waited = asyncio.get_running_loop().create_task(asyncio.sleep(60))
+        waited.cancel()
+        await waited
+
+    @message(concurrent=True)
+    async def raises(self) -> None:
+        raise Odd("no Exception")
+
+    @message
+    async def pid(self) -> int:
+        return os.getpid()
+
+
+def test_a_concurrent_message_that_is_cancelled_inside_fails_and_its_actor_lives_on(start: Start) -> None:
+    fragile = start(child(Fragile))
+    pid = fragile.pid.ask().result()
+
+    for _ in range(MOST + 1):  # each has given its place back
+        with pytest.raises(CancelledError, match="waits_for_what_is_cancelled was cancelled in its actor"):
+            fragile.waits_for_what_is_cancelled.ask().result(timeout=3)
+    assert fragile.pid.ask().result() == pid
+
+
+def test_what_is_no_exception_ends_the_actor_from_a_concurrent_message_too(start: Start) -> None:
+    fragile = start(child(Fragile))
+
+    with pytest.raises(ActorDied) as caught:
+        fragile.raises.ask().result(timeout=3)
+
+    assert "no Exception" in caught.value.certificate.traceback
+    assert caught.value.delivered == "started"
