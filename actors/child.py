@@ -161,7 +161,11 @@ class Child(Generic[A]):
         Raises:
             BadSpec: a value that cannot be; `.what` is OTP's word for it.
         """
-        settings = checked(replace(self.settings, **options), getattr(self.actor, "__qualname__", "child"))
+        where = getattr(self.actor, "__qualname__", "child")
+        for name in options.keys() - Options.__annotations__.keys():
+            known = ", ".join(sorted(Options.__annotations__))
+            raise BadSpec(where, "unknown_option", f"there is no option {name!r}; expected {known}")
+        settings = checked(replace(self.settings, **options), where)
         return replace(self, settings=settings)
 
 

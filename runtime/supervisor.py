@@ -50,7 +50,7 @@ EMPTY = SupervisorSpec("")
 class Supervisor:
     """One system's supervisor, in its own process."""
 
-    def __init__(self, root: str, system: str, main: ActorMain, memory: int | None) -> None:
+    def __init__(self, root: str, system: str, main: ActorMain, memory: int | None = None) -> None:
         self.system = system
         self._root = Path(root)
         self.tree: Tree = new_tree(EMPTY)

@@ -181,6 +181,7 @@ class Troupe:
         elif is_late:
             self._watchdog.condemn(worker, START_TIMEOUT)
         else:
+            worker.is_killed = True
             worker.send_signal(signal.SIGKILL)
 
     # ---- what the zygote reports
@@ -292,13 +293,14 @@ class Troupe:
     def _tell(self, worker: Worker, ended: process_exit.Exit, certificate: DeathCertificate, together: int = 0) -> None:
         """Tell of an end, once it is over."""
         kind = _kind(worker, ended)
+        is_ordered = kind in ("normal", "shutdown", "recycled") or (kind == "killed" and worker.is_killed)
         is_ignored = worker.is_ignored and kind == "normal"
         worker.gone()
         if is_ignored:
             self._happened(event.Ignored(worker.path, worker.incarnation))
             return
         self._happened(event.Exited(worker.path, worker.incarnation, event.Reason(kind, certificate, together)))
-        if kind not in ("normal", "shutdown", "recycled"):
+        if not is_ordered:
             self._loop.call_soon(self._died, certificate)  # behind what has just happened: the restart first
 
     # ---- what the ensembles report

@@ -38,6 +38,7 @@ class Worker:
         is_asked: it was asked to stop.
         is_doomed: it is to be killed as soon as its pid is known.
         is_condemned: its process was signalled to end because of it.
+        is_killed: its specification has it killed instead of asked.
         is_recycled: it was asked to end because it has used up a limit.
         cause: what it is killed for, as the certificate says it; "" when it is not.
         shutdown: of its specification.
@@ -58,6 +59,7 @@ class Worker:
     is_asked: bool = False
     is_doomed: bool = False
     is_condemned: bool = False
+    is_killed: bool = False
     is_recycled: bool = False
     cause: str = ""
     shutdown: Shutdown = 5.0
@@ -78,7 +80,8 @@ class Worker:
             os.close(self.pidfd)
         self.pidfd = -1
         self.pid = 0
-        self.is_ready = self.is_ignored = self.is_asked = self.is_doomed = self.is_condemned = self.is_recycled = False
+        self.is_ready = self.is_ignored = self.is_asked = self.is_doomed = self.is_condemned = False
+        self.is_killed = self.is_recycled = False
         self.cause = ""
 
 

@@ -112,7 +112,11 @@ def reading(nothing_left: Path, tmp_path: Path) -> Iterator[Reading]:
     endless = tmp_path / "endless"
     os.mkfifo(endless)
     program = subprocess.Popen(
-        command(endless), env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        ["env", "--default-signal=INT", *command(endless)],  # whoever runs the tests may ignore it
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     with program, contextlib.ExitStack() as ending:
         ending.callback(program.kill)

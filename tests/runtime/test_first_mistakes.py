@@ -110,3 +110,8 @@ def test_a_prompt_shows_systems_supervisors_and_replies_by_name(supervisor: Supe
     assert repr(group) == f"<supervisor 'group' in {supervisor.name!r}>"
     assert repr(reply) == "<reply of 'group.clerk', answered>"
     assert repr(Supervisor("shop")) == "<Supervisor 'shop', closed>"
+
+
+def test_an_option_that_does_not_exist_is_told_with_those_that_do() -> None:
+    with pytest.raises(BadSpec, match=r"there is no option 'restrat'; expected .*restart"):
+        child(Clerk).options(restrat="temporary")  # type: ignore[call-arg]

@@ -544,6 +544,16 @@ def test_a_child_with_kill_is_not_asked(run: Run, stage: Stage) -> None:
     assert stage.trace() == ["stop b"]
 
 
+def test_a_kill_in_order_is_no_death_to_report(run: Run, stage: Stage) -> None:
+    """Case 40: OTP says nothing of it."""
+    supervisor = run({"a": stage.player(shutdown="kill")})
+
+    supervisor.stop("a")
+
+    assert states(supervisor) == {"a": "stopped"}
+    assert supervisor.why("a") is None
+
+
 def test_supervisors_below_one_that_is_killed_stop_in_order(run: Run, stage: Stage) -> None:
     """Case 40."""
     below = tree(children=stage.players("x", "y"))

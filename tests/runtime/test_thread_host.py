@@ -690,7 +690,8 @@ def test_a_deadline_that_passes_in_a_thread_is_told_truthfully(start: Start, tmp
     with pytest.raises(DeadlineExceeded) as never:
         queued.result()
 
-    assert (late.value.delivered, never.value.delivered) == ("started" if (tmp_path / "in").exists() else "no", "no")
+    assert late.value.delivered == ("started" if (tmp_path / "in").exists() else "no")
+    assert never.value.delivered in ("no", "unknown")  # in the journal behind the other, or in the FIFO still
     (tmp_path / "go").touch()
     assert gate.notes() == []
 
