@@ -109,7 +109,7 @@ class Routes:
                         for member, fd in zip(opened.members, fds, strict=True)
                     ]
                 )
-                self._let_go()
+                self._let_go(route)
                 return route.pick()
             except (FileNotFoundError, BrokenPipeError):
                 continue
@@ -118,9 +118,10 @@ class Routes:
                     os.close(fd)
         raise NotFound(route.path, "its mailbox is closed as often as it is opened")
 
-    def _let_go(self) -> None:
+    def _let_go(self, opened: Route) -> None:
         """Another letterbox is open (RT-4)."""
         with self._lock:
+            self._known.setdefault(opened.path, opened)  # it may have been forgotten, with a reference still using it
             self._looked_up += 1
             if self._looked_up < self._look_at:
                 return

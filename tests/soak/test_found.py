@@ -13,7 +13,7 @@ import pytest
 
 from actors import Actor, child, message
 from actors.errors import Delivered
-from runtime import Supervisor
+from runtime import Supervisor, connect
 from runtime.callers import Callers
 from runtime.deaths import MOST_NAMES
 from runtime.mailbox.box import Box
@@ -226,6 +226,24 @@ def test_what_is_counted_by_name_is_bounded_and_a_flood_is_a_few_lines() -> None
 def test_a_route_that_another_thread_has_found_closed_is_looked_up_anew() -> None:
     with pytest.raises(BrokenPipeError):  # what every sender takes for "closed: look it up"
         Route("gone").pick()
+
+
+@pytest.mark.process
+def test_a_client_that_has_closed_holds_nothing_of_the_many_it_talked_to(
+    supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runtime.route._MOST", 4)
+    for number in range(8):
+        supervisor.start(child(Echo), name=f"echo{number}")
+    with connect(supervisor.name) as client:
+        refs = [client.ref(f"echo{number}", Echo) for number in range(8)]
+        for ref in (*refs, *refs[:2]):
+            ref.ones(1)
+        ours = [target for target in descriptors_of(os.getpid()) if "/children/echo" in target]
+        assert ours
+
+    assert not [target for target in descriptors_of(os.getpid()) if "/children/echo" in target]
+    assert len(refs) == 8
 
 
 @pytest.mark.process
