@@ -2,13 +2,13 @@
 
 from typing import Any
 
+import numpy
 import pytest
 
 from actors import Actor, BadActor, child, message
 from runtime import Supervisor
 from tests.runtime.cast import Start, bodies_of
 
-numpy = pytest.importorskip("numpy")
 pytestmark = pytest.mark.process
 
 MIB = 1 << 20

@@ -6,7 +6,6 @@ Each with a real limit: prlimit(2) on a running process, a full tmpfs in a mount
 import contextlib
 import os
 import resource
-import shutil
 import signal
 import socket
 import subprocess
@@ -28,7 +27,7 @@ from tests.runtime.cast import Counter, Echo, descriptors_of
 pytestmark = pytest.mark.process
 
 ROOT = Path(__file__).parents[2]
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a file system, or make a cgroup")
 
 
 @contextlib.contextmanager
@@ -269,7 +268,6 @@ with Supervisor("full") as supervisor:
 
 
 @needs_root
-@pytest.mark.skipif(shutil.which("unshare") is None, reason="needs unshare(1)")
 def test_a_runtime_directory_without_room_is_a_failed_start_and_the_others_live(tmp_path: Path) -> None:
     mounted = f'mount -t tmpfs -o nr_inodes=40,size=64k,mode=700 tmpfs {tmp_path} && exec "$@"'
     # its own mounts: nobody else sees the small file system
@@ -392,7 +390,6 @@ class Talker(Actor):
 
 
 @needs_root
-@pytest.mark.skipif(shutil.which("unshare") is None, reason="needs unshare(1)")
 def test_log_lines_that_a_full_disk_refuses_are_counted_and_said_to_be_missing_when_there_is_room(
     tmp_path: Path, runtime_directory: Path
 ) -> None:

@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 
 from actors import Actor, ActorDied, Mailbox, MailboxFull, NotFound, OutOfMemory, child, message
@@ -16,7 +17,6 @@ from runtime.memory.slab import LENT_AT, parted
 from runtime.testing import wait_until
 from tests.runtime.cast import Gate, Start, Stopped, bodies_of
 
-numpy = pytest.importorskip("numpy")
 pytestmark = pytest.mark.process
 
 MIB = 1 << 20
