@@ -30,12 +30,13 @@ from runtime.handle import Handle
 from runtime.mailbox.patience import Board, pollers
 from runtime.plan import Packer
 from runtime.process.boot import Boot
+from runtime.process.heap import WIDEN
 from runtime.wire import control
 from runtime.wire.answer import Ending
 from runtime.wire.line import Lines
 
 _ROOT = Path(__file__).resolve().parent.parent
-_WARDEN = "import sys; sys.path.insert(0, sys.argv.pop(1)); from runtime.warden import main; main()"
+_WARDEN = f"{WIDEN}; import sys; sys.path.insert(0, sys.argv.pop(1)); from runtime.warden import main; main()"
 
 
 class Client(Handle):

@@ -14,7 +14,8 @@ ZY-3  It dies with its supervisor, and so do spares. Until its order a spare is 
       group, which is how the supervisor tells it from what an actor left behind.
 ZY-4  What it is to fork it settles first: rehearsed (runtime.rehearsal), and frozen, so that the collector writes to
       nothing that is shared. Not before the first launch after an import, which somebody waits for; before the second.
-ZY-4  Where an import hangs is written down at SIGABRT by faulthandler, which needs no GIL.
+      Its heap it collects into large pages (runtime.process.heap) when nobody waits, before it forks spares.
+ZY-5  Where an import hangs is written down at SIGABRT by faulthandler, which needs no GIL.
 """
 
 import contextlib
@@ -30,7 +31,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn, Protocol
 
 from actors.errors import Undecodable
-from runtime.process import prctl
+from runtime.process import heap, prctl
 from runtime.process.fork import can_fork_sibling, fork_sibling, fork_twice, loaded_libraries
 from runtime.process.order import Gather, Launch, Report, Setup, Spare, Spares, decode, encode
 from runtime.wire.codec import Codec
@@ -73,7 +74,7 @@ class Zygote:
             sock: to it.
             supervisor: its pid.
             main: what an actor process does.
-            stacks_fd: of the memory that the stacks of a fatal signal are written to (ZY-4).
+            stacks_fd: of the memory that the stacks of a fatal signal are written to (ZY-5).
         """
         self._sock = sock
         self._stacks_fd = stacks_fd
@@ -84,6 +85,7 @@ class Zygote:
         self._classes: dict[tuple[bytes, bool], Any] = {}
         self._restore = [name for name in _THREAD_POOLS if name not in os.environ]
         self._owed = 0  # spares
+        self._stretches: list[int] = []  # of the heap, still to be collected
         self._is_rehearsed = self._is_settled = self._has_launched = False
         self._libraries = loaded_libraries()  # ours: none of them has handlers that matter (FO-3)
         self._forks_siblings = can_fork_sibling(set())
@@ -100,7 +102,7 @@ class Zygote:
         poll.register(self._sock, select.POLLIN)
         while True:
             if self._has_leisure_work() and not poll.poll(_IDLE_AFTER_MS):
-                self._fork_spare() if self._is_settled else self._settle()
+                self._use_leisure(lambda: not poll.poll(0))
                 continue
             raw, fds = received(self._sock)
             if not raw:
@@ -123,7 +125,18 @@ class Zygote:
                 self._launch(gather, fds)
 
     def _has_leisure_work(self) -> bool:
-        return bool(self._classes) and (not self._is_settled or self._owed > 0)
+        return bool(self._classes) and (not self._is_settled or bool(self._stretches) or self._owed > 0)
+
+    def _use_leisure(self, is_idle: Callable[[], bool]) -> None:
+        """Do some of the work that nobody waits for."""
+        if not self._is_settled:
+            self._settle()
+        elif self._stretches:
+            while self._stretches and is_idle():
+                with contextlib.suppress(OSError):  # HE-1
+                    heap.collect(self._stretches.pop())
+        else:
+            self._fork_spare()
 
     def _settle(self) -> None:
         """Make ready to be forked often (ZY-4)."""
@@ -131,6 +144,7 @@ class Zygote:
             self._main.warm_up(_REHEARSALS)
         gc.collect()
         gc.freeze()
+        self._stretches = list(heap.stretches())
         self._is_rehearsed = self._is_settled = True
 
     def _launch(self, launch: Launch | Gather, fds: list[int]) -> None:

@@ -58,7 +58,7 @@ def idle(scale: Scale) -> Iterator[Row]:
             running.start(child(Tally), name=f"tally{n}").add(1)
         meter = Meter(processes(running))
         shares = []
-        for _ in range(scale.of(2, smoke=1)):
+        for _ in range(scale.of(3, smoke=1)):  # their median: in the first the zygote still settles its heap
             meter.seconds()
             start = time.monotonic()
             time.sleep(seconds)
