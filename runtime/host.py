@@ -22,6 +22,7 @@ from actors.interfaces import attach
 from runtime.durable import keeper
 from runtime.endpoint import Endpoint
 from runtime.life import REPLY_FIFO_BYTES, Host, live
+from runtime.mailbox.fifo import OpenedLanes
 from runtime.mailbox.page import Page
 from runtime.mailbox.patience import Board
 from runtime.process import prctl
@@ -35,26 +36,46 @@ from runtime.wire.line import Lines
 
 def play(launch: Launch, page_fd: int, payload_fd: int, board_fd: int, snapshots_fd: int = -1) -> int:
     """Be the actor until its end; returns the exit code. Called in a fresh fork of the zygote."""
-    with contextlib.suppress(PermissionError):
-        os.setpgid(0, 0)
-    prctl.set_name(launch.path.rpartition(".")[2])
-    page = Page(page_fd)
-    last_words = _last_words_file(page_fd, page.last_words_at)
-    faulthandler.enable(file=last_words, all_threads=True)
-    host = Host(launch, page, Board(board_fd, launch.seat, launch.pollers))
-    sys.stderr = KeptStderr(sys.stderr, page.log)
-    attach(host)
-    try:
-        live(host, launch, page, payload_fd, snapshots_fd, last_words)
-    except (SystemExit, KeyboardInterrupt) as error:
-        page.say(formatted(error))
-        raise
-    except BaseException as error:  # whatever the user's code raised is the death certificate's
-        page.say(formatted(error))
-        return 1
-    finally:
-        _run_exit_functions()
-    return 0
+    return study(launch, page_fd, payload_fd, board_fd).play(snapshots_fd)
+
+
+def study(launch: Launch, page_fd: int, payload_fd: int, board_fd: int) -> "Part":
+    """Get ready for being the actor, while it may still live: nothing is written to its page, nothing read."""
+    return Part(launch, page_fd, payload_fd, board_fd)
+
+
+class Part:
+    """An actor's, as far as it can be prepared before it is played."""
+
+    def __init__(self, launch: Launch, page_fd: int, payload_fd: int, board_fd: int) -> None:
+        self._launch = launch
+        self._page = page = Page(page_fd)
+        page.map_in()
+        lanes = OpenedLanes(f"{launch.directory}/{launch.mailbox}/{lane}" for lane in ("mailbox", "urgent"))
+        self._host = Host(launch, page, Board(board_fd, launch.seat, launch.pollers), fifos=lanes)
+        self._payload_fd = payload_fd
+        self._last_words = _last_words_file(page_fd, page.last_words_at)
+
+    def play(self, snapshots_fd: int) -> int:
+        """Be the actor until its end; returns the exit code."""
+        launch, page = self._launch, self._page
+        with contextlib.suppress(PermissionError):
+            os.setpgid(0, 0)
+        prctl.set_name(launch.path.rpartition(".")[2])
+        faulthandler.enable(file=self._last_words, all_threads=True)
+        sys.stderr = KeptStderr(sys.stderr, page.log)
+        attach(self._host)
+        try:
+            live(self._host, launch, page, self._payload_fd, snapshots_fd, self._last_words)
+        except (SystemExit, KeyboardInterrupt) as error:
+            page.say(formatted(error))
+            raise
+        except BaseException as error:  # whatever the user's code raised is the death certificate's
+            page.say(formatted(error))
+            return 1
+        finally:
+            _run_exit_functions()
+        return 0
 
 
 def prepare(launch: Launch) -> None:

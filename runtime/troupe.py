@@ -19,6 +19,8 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from time import monotonic_ns
 
+import msgspec
+
 from actors.certificate import DeathCertificate
 from runtime.backlog import Backlogs
 from runtime.callers import Callers
@@ -30,7 +32,7 @@ from runtime.mailbox.box import directory_of
 from runtime.mailboxes import Mailboxes
 from runtime.memory.slab import holder_of
 from runtime.process import exit as process_exit
-from runtime.process.launch import Launcher
+from runtime.process.launch import RESTOCK_SECONDS, Launcher
 from runtime.process.oom import OomCounter
 from runtime.process.order import Launch as Order
 from runtime.process.order import Setup, decode_ready
@@ -40,6 +42,7 @@ from runtime.reporter import Reporter
 from runtime.seats import Seats
 from runtime.supervision import event
 from runtime.supervision.action import AskToStop, Kill, Launch
+from runtime.understudies import Understudies
 from runtime.undertaker import Undertaker
 from runtime.vault import Vault
 from runtime.watchdog import START_TIMEOUT, Watchdog
@@ -90,8 +93,9 @@ class Troupe:
         os.set_blocking(self._events_write, True)
         self._launcher = Launcher(self, main, {self._events_write})
         self._ensembles = Ensembles(self._launcher, self.seats, self._tokens, self)
-        self.mailboxes = Mailboxes(root, reporter, self._undertaker, self._ensembles.closed)
+        self.mailboxes = Mailboxes(root, reporter, self._undertaker, self._closed)
         self._sweeper = Sweeper(self._launcher, self._known_pids)
+        self._understudies = Understudies(self._launcher, self.seats)
         self._zygote_fd = -1
 
     def open(self) -> None:
@@ -108,6 +112,7 @@ class Troupe:
     def renew(self, front: Sequence[str] = ()) -> None:
         """Whatever is launched from now on runs freshly imported code; see `Launcher.renew`."""
         self._launcher.renew(front)
+        self._understudies.clear()
         self._ensembles.renew()
 
     def get(self, path: str) -> Worker | None:
@@ -141,15 +146,18 @@ class Troupe:
         box.words[page.LISTENS] = box.words[page.BEAT_NS] = box.words[page.HOOK] = 0
         # a temporary child that is reloaded is a new one to the decisions, with the mailbox of the old one
         box.words[page.INCARNATION] = max(launch.incarnation, box.words[page.INCARNATION] + 1)
-        self._launcher.keep_spares(1 + sum(each.program.understudies for each in self))
+        self._keep_spares()
         worker.token = next(self._tokens)
         snapshots = [box.open_snapshots()] if program.has_snapshots else []
         if program.host == "thread":
             worker.holder = holder_of(0, worker.token)
             self._ensembles.launch(worker, self._order(worker), [box.page_fd, program.payload, *snapshots])
             return
-        worker.seat = self.seats.take()
         self._by_token[worker.token] = worker
+        if pid := self._understudies.enter(worker, self._order(worker), snapshots):
+            self.launched(worker.token, pid)
+            return
+        worker.seat = self.seats.take()
         fds = [box.page_fd, program.payload, self.seats.fd, *snapshots]
         self._launcher.launch(self._order(worker), fds)
 
@@ -221,6 +229,7 @@ class Troupe:
 
     def zygote_gone(self, tokens: list[int]) -> None:
         """See `launch.Outcome`; an actor may already play that nobody reported (TR-1)."""
+        self._understudies.clear()
         known = self._known_pids()
         strangers = {pid for pid, _ in process_exit.children_of(os.getpid())} - known
         sweep_all_but(known)
@@ -248,9 +257,16 @@ class Troupe:
         self._reporter.threads_at_import(self._by_token[token].path, module)
 
     def zygote_forked(self, pid: int) -> None:
-        """See `launch.Outcome`."""
+        """See `launch.Outcome`; the understudies have gone with the last one."""
         self._zygote_fd = os.pidfd_open(pid)
         self._loop.add_reader(self._zygote_fd, self._on_zygote_exit)
+        for worker in self:
+            if worker.is_ready:
+                self._study_soon(worker)
+
+    def understudy(self, token: int, pid: int, fds: list[int]) -> None:
+        """See `launch.Outcome`."""
+        self._understudies.arrived(token, pid, fds)
 
     # ---- what the kernel reports
 
@@ -274,6 +290,7 @@ class Troupe:
         """It is ready and its pid is known (TR-4)."""
         self._watchdog.watch(worker)
         self._recycler.watch(worker)
+        self._study_soon(worker)
         self._happened(event.Started(worker.path, worker.incarnation))
 
     def _on_exit(self, worker: Worker) -> None:
@@ -362,6 +379,27 @@ class Troupe:
 
     # ---- inside
 
+    def _study_soon(self, worker: Worker) -> None:
+        """Have the worker's next incarnation prepared, where its program wants that."""
+        if worker.program.understudies and worker.program.host == "process":
+            self._loop.call_later(RESTOCK_SECONDS, self._study, worker, worker.incarnation)
+
+    def _study(self, worker: Worker, incarnation: int) -> None:
+        if self._current(worker.path, incarnation) is worker and worker.box is not None:
+            order = msgspec.structs.replace(self._order(worker), token=next(self._tokens), incarnation=incarnation + 1)
+            self._understudies.study(worker, order, [worker.box.page_fd, worker.program.payload, self.seats.fd])
+
+    def _closed(self, path: str) -> None:
+        """Its mailbox is closed for good."""
+        self._understudies.dismiss(path)
+        self._ensembles.closed(path)
+        self._keep_spares()
+
+    def _keep_spares(self) -> None:
+        """The first of an actor's understudies knows its part, the others are spares like any other."""
+        wanted = (each.program.understudies - 1 for each in self if each.box is not None and each.program.understudies)
+        self._launcher.keep_spares(1 + sum(wanted))
+
     def _order(self, worker: Worker) -> Order:
         program = worker.program
         address = worker.path.rpartition(".")[0] if program.pool else worker.path
@@ -413,6 +451,7 @@ class Troupe:
 
     def shut(self) -> None:
         """The tree is down: end the zygote and kill what is left."""
+        self._understudies.clear()
         self._launcher.shut()
         self._ensembles.shut()
         self._unwatch_zygote()

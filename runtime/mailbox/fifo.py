@@ -5,11 +5,13 @@ FF-1  One frame, one non-blocking write of at most PIPE_BUF bytes: all of it or 
 FF-2  Whoever holds a FIFO open keeps what is in it. The supervisor holds every mailbox, so that it belongs to the name.
 """
 
+import contextlib
 import ctypes
 import fcntl
 import os
 import struct
 import termios
+from collections.abc import Iterable
 from typing import Protocol
 
 _SPLICE_F_NONBLOCK = 2  # linux/splice.h; Python has splice(2), and no tee(2)
@@ -28,6 +30,24 @@ class Fifos(Protocol):
     def open_write(self, path: str) -> int:
         """A sender's end."""
         ...
+
+
+class OpenedLanes:
+    """Opens FIFOs; for reading these ones ahead, each for whoever asks for it first."""
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        self._opened: dict[str, int] = {}
+        for path in paths:
+            with contextlib.suppress(OSError):  # told to whoever asks for it
+                self._opened[path] = open_read(path)
+
+    def open_read(self, path: str) -> int:
+        """The reader's end."""
+        return self._opened.pop(path) if path in self._opened else open_read(path)
+
+    def open_write(self, path: str) -> int:
+        """A sender's end."""
+        return open_write(path)
 
 
 def create(path: str, nbytes: int) -> tuple[int, int]:

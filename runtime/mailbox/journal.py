@@ -14,6 +14,7 @@ import os
 from runtime.wire.frame import CUT, DONE, DROPPED, QUEUED, STATE_AT, Header, walk
 
 _NO_LENGTH = bytes(4)
+_ZEROS = bytes(4096)
 
 
 class Journal:
@@ -32,7 +33,8 @@ class Journal:
         """Take over what an earlier incarnation left (JO-3); returns the extent: where its last frame ends."""
         headers = walk(self._area, 0, len(self._area))
         end = headers[-1].offset + headers[-1].length if headers else 0
-        self._area[end:] = bytes(self._size - end)
+        for at in range(end, self._size, len(_ZEROS)):
+            self._area[at : at + len(_ZEROS)] = _ZEROS[: self._size - at]
         self._extent = end
         return end
 

@@ -118,6 +118,13 @@ class Page:
             if exc.errno != errno.EINVAL:  # before Linux 5.14 the first touch allocates
                 raise
 
+    def map_in(self) -> None:
+        """Have it in this process's page tables, what is set aside excepted (PG-2); nothing is written."""
+        with contextlib.suppress(OSError):  # before Linux 5.14 each first touch does
+            self._map.madvise(
+                _MADV_POPULATE_WRITE, 0, (self.last_words_at - ASIDE_BYTES) // mmap.PAGESIZE * mmap.PAGESIZE
+            )
+
     def lane(self, mark: int) -> memoryview:
         """Where the frames of a lane are, by its mark."""
         if mark & ASIDE_LANE:
@@ -167,6 +174,8 @@ class Page:
     def last_words(self) -> str:
         """What `say` left, or what faulthandler wrote there (it knows no count: up to the first NUL)."""
         size = min(self.words[LAST_WORDS], LAST_WORDS_SIZE)
+        if not size and not self.view[self.last_words_at]:
+            return ""
         raw = bytes(self.view[self.last_words_at : self.last_words_at + (size or LAST_WORDS_SIZE)])
         return raw.split(b"\0", 1)[0].decode(errors="replace")
 
@@ -197,6 +206,8 @@ class Page:
     def log_lines(self, most: int = 50) -> tuple[str, ...]:
         """The last lines logged, oldest first; one cut by the ring's end is left out."""
         at = self.words[LOG_AT]
+        if not at:
+            return ()
         start = at % LOG_RING_SIZE
         ring = bytes(self.view[LOG_RING_AT : LOG_RING_AT + LOG_RING_SIZE])
         raw = ring[start:] + ring[:start] if at > LOG_RING_SIZE else ring[:start]

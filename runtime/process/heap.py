@@ -4,16 +4,26 @@ fork(2) copies an entry for every page that is mapped, and the end of a process 
 interpreter with 22 MB in pages of 4 KiB that is most of what a death costs, a millisecond or two in which nobody can be
 told of it. Pages of 2 MiB are copied and dropped as one until they are written to, and in batches after that.
 
-HE-1  Nothing depends on it: where the kernel has no such pages, or none left, the heap stays as it is.
+A fork pays once more for every page that it writes to first: a copy, four microseconds. Those that another fork of the
+same process has had to copy are known to the kernel, and can be copied before anybody waits.
+
+HE-1  Nothing depends on it: where the kernel cannot, or has no such pages left, the heap stays as it is.
 HE-2  Collecting a stretch takes some milliseconds in which nothing else happens; it is the caller's to find the time.
+HE-3  Of a process that has written to much, not more than MOST_COPIED_BYTES is copied.
 """
 
 import ctypes
+import mmap
 import os
+from array import array
 from collections.abc import Iterator
 
 HUGE_BYTES = 1 << 21  # a large page of x86-64, and of aarch64 with small ones of 4 KiB
 _MADV_COLLAPSE = 25  # linux/mman.h, since Linux 6.1; asked for, it is done whatever transparent_hugepage/enabled says
+_MADV_POPULATE_WRITE = 23  # linux/mman.h, since Linux 5.14
+_EXCLUSIVE = 1 << 56  # of a word of /proc/<pid>/pagemap: the page is mapped by nobody else (proc_pid_pagemap(5))
+MOST_COPIED_BYTES = 8 << 20
+_PAGE = mmap.PAGESIZE
 _KEPT = (1 << 20) // 512
 
 WIDEN = f"heap = [bytes(479) for _ in range({14 * _KEPT})][::{_KEPT // 2}]"
@@ -28,11 +38,8 @@ _libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 
 def stretches() -> Iterator[int]:
     """The addresses of all stretches of HUGE_BYTES of this process's heap that could each be one page."""
-    with open("/proc/self/maps") as maps:
-        rows = [line.rstrip("\n").split(None, 5) for line in maps]
-    for bounds, flags, _, _, _, *name in rows:
-        if flags == "rw-p" and name in ([], ["[heap]"]):
-            start, end = (int(each, 16) for each in bounds.split("-"))
+    for start, end, name in _private():
+        if name in ("", "[heap]"):
             yield from range(-(-start // HUGE_BYTES) * HUGE_BYTES, end - HUGE_BYTES + 1, HUGE_BYTES)
 
 
@@ -42,6 +49,41 @@ def collect(address: int) -> None:
     Raises:
         OSError: it stays as it is; EINVAL: this kernel cannot.
     """
-    if _libc.madvise(address, HUGE_BYTES, _MADV_COLLAPSE) != 0:
+    _advise(address, HUGE_BYTES, _MADV_COLLAPSE)
+
+
+def copy_what_is_written_by(pid: int) -> int:
+    """Make those pages this process's own that are that process's own, a fork of the same one; returns their bytes.
+
+    Raises:
+        OSError: it has ended; EINVAL: this kernel cannot (HE-1).
+    """
+    copied = 0
+    fd = os.open(f"/proc/{pid}/pagemap", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        for start, end, _ in list(_private()):
+            words = array("Q", os.pread(fd, (end - start) // _PAGE * 8, start // _PAGE * 8))
+            for page in (n for n, word in enumerate(words) if word & _EXCLUSIVE):
+                if copied >= MOST_COPIED_BYTES:
+                    return copied
+                _advise(start + page * _PAGE, _PAGE, _MADV_POPULATE_WRITE)
+                copied += _PAGE
+    finally:
+        os.close(fd)
+    return copied
+
+
+def _private() -> Iterator[tuple[int, int, str]]:
+    """Start, end and name of this process's private writable memory, its stack excepted."""
+    with open("/proc/self/maps") as maps:
+        rows = [line.rstrip("\n").split(None, 5) for line in maps]
+    for bounds, flags, _, _, _, *name in rows:
+        if flags == "rw-p" and name != ["[stack]"]:
+            start, end = (int(each, 16) for each in bounds.split("-"))
+            yield start, end, "".join(name)
+
+
+def _advise(address: int, nbytes: int, advice: int) -> None:
+    if _libc.madvise(address, nbytes, advice) != 0:
         errno = ctypes.get_errno()
         raise OSError(errno, os.strerror(errno))

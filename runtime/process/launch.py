@@ -24,7 +24,7 @@ from typing import Protocol
 import msgspec
 
 from runtime.process import exit as process_exit
-from runtime.process.order import Gather, Launch, Report, Setup, Spare, Spares, decode_report, encode
+from runtime.process.order import Gather, Launch, Report, Setup, Spare, Spares, Study, decode_report, encode
 from runtime.process.stock import Stock, what_of
 from runtime.process.zygote import ActorMain, Zygote, close_all_but, received
 
@@ -32,7 +32,7 @@ _REOPEN_SECONDS = 0.2
 _TOLD = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)  # what the supervisor's loop handles
 _DUMP_SECONDS = 1.0  # for the stacks of a zygote that hangs: they take milliseconds
 _STACKS_BYTES = 32768
-_RESTOCK_SECONDS = 0.005  # an actor that is just being started has better use for the CPU
+RESTOCK_SECONDS = 0.005  # an actor that is just being started has better use for the CPU
 
 
 class Outcome(Protocol):
@@ -49,6 +49,9 @@ class Outcome(Protocol):
 
     def zygote_gone(self, tokens: list[int]) -> None:
         """A zygote has died with these launches unreported: end what has come of them before they are told anew."""
+
+    def understudy(self, token: int, pid: int, fds: list[int]) -> None:
+        """A process that has studied that launch waits at the other end of a socket; pid 0: it could not be forked."""
 
     def threads_at_import(self, token: int, module: str) -> None:
         """A warning: that module starts threads when it is imported."""
@@ -82,6 +85,7 @@ class Launcher:
         self._sock: socket.socket | None = None
         self._in_flight: dict[int, _InFlight] = {}
         self._cold: set[bytes] = set()
+        self._studied: dict[int, bytes] = {}  # by token, until it is known what came of it
         self._is_open = True
         self._is_condemned = False
         self._stacks_fd = -1
@@ -162,10 +166,20 @@ class Launcher:
             if what in self._cold:
                 launch = msgspec.structs.replace(launch, warm=False)
             elif pid := self._stock.hand_over(launch, what, fds):
-                asyncio.get_running_loop().call_later(_RESTOCK_SECONDS, self._restock)
+                asyncio.get_running_loop().call_later(RESTOCK_SECONDS, self._restock)
                 self._outcome.launched(launch.token, pid)
                 return
         self._send(_InFlight(launch, fds, what))
+
+    def study(self, launch: Launch, fds: list[int], like: int) -> None:
+        """Have a process forked that waits to be launched so, like the one of that pid.
+
+        Nothing comes of it where it has to be launched cold.
+        """
+        what = what_of(launch, fds[1])
+        if what not in self._cold:
+            self._studied[launch.token] = what
+            self._order(Study(launch, like), fds)
 
     def cancel(self, token: int) -> None:
         """It takes too long: whatever holds it up is in the zygote, which writes down where, ends and is replaced.
@@ -261,10 +275,10 @@ class Launcher:
         if self._sock is not None and not self._is_renewed and (missing := self._stock.order()):
             self._order(Spares(missing))
 
-    def _order(self, order: Setup | Spares) -> None:
+    def _order(self, order: Setup | Spares | Study, fds: Sequence[int] = ()) -> None:
         if self._sock is not None:
             with contextlib.suppress(OSError):  # it has just died: its successor is told
-                self._sock.send(encode(order))
+                socket.send_fds(self._sock, [encode(order)], fds)
 
     def _send(self, flight: _InFlight) -> None:
         token = flight.launch.token
@@ -295,14 +309,20 @@ class Launcher:
                 self.close()
                 break
             match decode_report(raw):
-                case Spare(pid):
+                case Spare(pid, 0):
                     self._stock.add(0 if self._is_renewed else pid, fds)
+                case Spare(pid, token):
+                    self._studied.pop(token, None)
+                    self._outcome.understudy(token, pid, fds)
                 case Report() as report:
                     self._reported(report)
         if self.pid == 0 and self._is_open:
             self._replace()
 
     def _reported(self, report: Report) -> None:
+        what = self._studied.pop(report.token, None)
+        if what is not None and report.threads:
+            self._cold.add(what)
         flight = self._in_flight.get(report.token)
         if flight is None:
             return

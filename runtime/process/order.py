@@ -58,6 +58,20 @@ class Launch(msgspec.Struct, frozen=True, tag="launch"):
     durable: Durable | None = None
 
 
+class Study(msgspec.Struct, frozen=True, tag="study"):
+    """Fork an understudy: a process that gets all ready for a launch, and waits until it is wanted.
+
+    Beside it the launch's descriptors but for the snapshots: those come with the word that it is wanted.
+
+    Attributes:
+        launch: its token comes back with the understudy's socket.
+        like: pid of the process that plays the part now.
+    """
+
+    launch: Launch
+    like: int
+
+
 class Gather(msgspec.Struct, frozen=True, tag="gather"):
     """Start a process that hosts actors in threads: a `Launch` for each comes by its socket.
 
@@ -88,9 +102,15 @@ class Left(msgspec.Struct, frozen=True):
 
 
 class Spare(msgspec.Struct, frozen=True, tag="spare"):
-    """One of the spares that were ordered, and beside it the socket that takes its order. pid 0: it could not be."""
+    """A process that was ordered to wait, and beside it the socket that takes its order. pid 0: it could not be.
+
+    Attributes:
+        pid: of it.
+        token: of the launch that it is an understudy for; 0: of any that comes.
+    """
 
     pid: int
+    token: int = 0
 
 
 class Report(msgspec.Struct, frozen=True, tag="report"):
@@ -117,7 +137,7 @@ def ready_line(ready: Ready) -> bytes:
 
 decode_ready = msgspec.json.Decoder(Ready).decode
 encode = msgspec.msgpack.Encoder().encode
-decode = msgspec.msgpack.Decoder(Setup | Spares | Launch | Gather).decode
+decode = msgspec.msgpack.Decoder(Setup | Spares | Study | Launch | Gather).decode
 decode_launch = msgspec.msgpack.Decoder(Launch).decode
 decode_left = msgspec.msgpack.Decoder(Left).decode
 decode_report = msgspec.msgpack.Decoder(Report | Spare).decode

@@ -6,19 +6,22 @@ SK-3  One that cannot take an order at once is left alone: it is still warming u
 """
 
 import hashlib
+import os
 import socket
 from collections import deque
-from dataclasses import dataclass
 
 from runtime.process.order import Launch, encode
 from runtime.process.zygote import IS_WARM, class_part
 
 
-@dataclass(slots=True)
-class _Spare:
-    pid: int
-    sock: socket.socket
-    is_warm: bool = False
+class Waiting:
+    """A process that waits for an order; owns the socket that it would come by."""
+
+    def __init__(self, pid: int, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        self.pid = pid
+        self._sock = sock
+        self._is_warm = False
 
     def is_ready(self) -> bool:
         """It could take an order without delay.
@@ -26,21 +29,34 @@ class _Spare:
         Raises:
             OSError: it is gone.
         """
-        if not self.is_warm:
+        if not self._is_warm:
             try:
-                self.is_warm = self.sock.recv(len(IS_WARM)) == IS_WARM
+                self._is_warm = self._sock.recv(len(IS_WARM)) == IS_WARM
             except BlockingIOError:
                 return False
-            if not self.is_warm:
+            if not self._is_warm:
                 raise BrokenPipeError
         return True
+
+    def order(self, raw: bytes, fds: list[int]) -> None:
+        """Give it the order.
+
+        Raises:
+            OSError: it is gone.
+        """
+        socket.send_fds(self._sock, [raw], fds)
+        os.sched_yield()  # woken on our CPU it would wait until we wait: with what is less urgent done first
+
+    def dismiss(self) -> None:
+        """Let go of it (SK-2)."""
+        self._sock.close()
 
 
 class Stock:
     """The spares, and what they are known to have imported. Owns their sockets."""
 
     def __init__(self) -> None:
-        self._spares: deque[_Spare] = deque()
+        self._spares: deque[Waiting] = deque()
         self._known: set[bytes] = set()
         self._ordered = 0
         self.wanted = 1
@@ -54,7 +70,7 @@ class Stock:
     def order(self) -> int:
         """How many more are to be forked; they are counted as under way from now on."""
         while len(self._spares) > self.wanted:
-            self._spares.pop().sock.close()
+            self._spares.pop().dismiss()
         missing = max(0, self.wanted - len(self._spares) - self._ordered)
         self._ordered += missing
         return missing
@@ -65,8 +81,7 @@ class Stock:
         for fd in fds:
             sock = socket.socket(fileno=fd)
             if pid and len(self._spares) < self.wanted:
-                sock.setblocking(False)
-                self._spares.append(_Spare(pid, sock))
+                self._spares.append(Waiting(pid, sock))
             else:
                 sock.close()
 
@@ -78,12 +93,13 @@ class Stock:
             try:
                 if not spare.is_ready():  # SK-3
                     continue
-                socket.send_fds(spare.sock, [encode(launch)], fds)
-                pid = spare.pid
+                spare.order(encode(launch), fds)
             except OSError:  # it was killed
                 pid = 0
+            else:
+                pid = spare.pid
             self._spares.remove(spare)
-            spare.sock.close()
+            spare.dismiss()
             if pid:
                 return pid
         return 0
@@ -91,7 +107,7 @@ class Stock:
     def dismiss(self) -> None:
         """Let go of all that are here (SK-2)."""
         for spare in self._spares:
-            spare.sock.close()
+            spare.dismiss()
         self._spares.clear()
 
     def clear(self) -> None:

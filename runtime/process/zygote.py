@@ -1,16 +1,17 @@
 """The zygote: imports the user's modules once, stays single-threaded, and forks actors off.
 
     supervisor ══ socketpair ══ zygote ─ fork ─ actor (the supervisor's child: runtime.process.fork)
-        └───────── socketpair ══ spare, which becomes an actor
+        └───────── socketpair ══ spare or understudy, which becomes an actor
 
 A fork of a process with everything imported takes some milliseconds, so it is done ahead: a spare, forked and idle,
 waits for its order, and a launch is a wake-up. Its socket goes to the supervisor, which gives it the order without the
-zygote (runtime.process.stock). Spares are forked when there is nothing else to do.
+zygote (runtime.process.stock). An understudy waits likewise, and knows its part already: it is a spare of one actor.
+Both are forked when there is nothing else to do.
 
 ZY-1  It forks only while it has one thread. A module that starts threads when it is imported spoils it: it says so and
       ends; a new zygote takes its place, and that class is imported in the actor's own process from then on.
 ZY-2  What it unpickles comes from its supervisor's socketpair, which has no name.
-ZY-3  It dies with its supervisor, and so do spares. Until its order a spare is in the zygote's process
+ZY-3  It dies with its supervisor, and so do those that wait. Until its order such a process is in the zygote's process
       group, which is how the supervisor tells it from what an actor left behind.
 ZY-4  What it is to fork it settles first: rehearsed (runtime.rehearsal), and frozen, so that the collector writes to
       nothing that is shared. Not before the first launch after an import, which somebody waits for; before the second.
@@ -27,21 +28,31 @@ import signal
 import socket
 import sys
 import traceback
+from collections import deque
 from collections.abc import Callable
 from typing import Any, NoReturn, Protocol
 
 from actors.errors import Undecodable
 from runtime.process import heap, prctl
 from runtime.process.fork import can_fork_sibling, fork_sibling, fork_twice, loaded_libraries
-from runtime.process.order import Gather, Launch, Report, Setup, Spare, Spares, decode, encode
+from runtime.process.order import Gather, Launch, Report, Setup, Spare, Spares, Study, decode, encode
 from runtime.wire.codec import Codec
 
 _THREAD_POOLS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")  # `import numpy` starts OpenBLAS threads
 _ORDER_BYTES = 1 << 16
 _ORDER_FDS = 4
+ENTER = b"enter"  # said to an understudy: it is to take its part
 IS_WARM = b"w"  # said by a spare once it could take an order without delay
 _IDLE_AFTER_MS = 10  # an actor that is just being started has better use for the CPU
 _REHEARSALS = 12  # CPython 3.11 notes something at each of the first eight runs of a code object, and then specializes
+
+
+class Part(Protocol):
+    """An actor's part that has been studied (`ActorMain.study`)."""
+
+    def play(self, snapshots_fd: int, /) -> int:
+        """Be the actor until its end; returns the exit code."""
+        ...
 
 
 class ActorMain(Protocol):
@@ -49,6 +60,10 @@ class ActorMain(Protocol):
 
     def play(self, launch: Launch, page_fd: int, payload_fd: int, board_fd: int, snapshots_fd: int = -1, /) -> int:
         """Be the actor until its end; returns the exit code. snapshots_fd: -1 for an actor without snapshots."""
+        ...
+
+    def study(self, launch: Launch, page_fd: int, payload_fd: int, board_fd: int, /) -> Part:
+        """Do all of `play` that can be done while another process still plays the part."""
         ...
 
     def prepare(self, launch: Launch) -> None:
@@ -85,6 +100,7 @@ class Zygote:
         self._classes: dict[tuple[bytes, bool], Any] = {}
         self._restore = [name for name in _THREAD_POOLS if name not in os.environ]
         self._owed = 0  # spares
+        self._studies: deque[tuple[Study, list[int]]] = deque()  # understudies still to be forked
         self._stretches: list[int] = []  # of the heap, still to be collected
         self._is_rehearsed = self._is_settled = self._has_launched = False
         self._libraries = loaded_libraries()  # ours: none of them has handlers that matter (FO-3)
@@ -118,6 +134,8 @@ class Zygote:
                 sys.argv[:] = argv
             case Spares(count):
                 self._owed += count
+            case Study() as study:
+                self._studies.append((study, [os.dup(fd) for fd in fds]))
             case Launch() as launch:
                 if not launch.warm or self._import(launch, class_part(fds[1])):
                     self._launch(launch, fds)
@@ -125,16 +143,20 @@ class Zygote:
                 self._launch(gather, fds)
 
     def _has_leisure_work(self) -> bool:
+        if self._studies:
+            return True
         return bool(self._classes) and (not self._is_settled or bool(self._stretches) or self._owed > 0)
 
     def _use_leisure(self, is_idle: Callable[[], bool]) -> None:
         """Do some of the work that nobody waits for."""
-        if not self._is_settled:
+        if self._classes and not self._is_settled:
             self._settle()
         elif self._stretches:
             while self._stretches and is_idle():
                 with contextlib.suppress(OSError):  # HE-1
                     heap.collect(self._stretches.pop())
+        elif self._studies:
+            self._fork_understudy(*self._studies.popleft())
         else:
             self._fork_spare()
 
@@ -168,27 +190,43 @@ class Zygote:
 
     def _fork_spare(self) -> None:
         self._owed -= 1
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 
-        def understudy() -> int:
-            ours.close()
-            self._main.warm_up(1)
-            try:
-                theirs.send(IS_WARM)
-                raw, fds = received(theirs)
-            except OSError:  # dismissed before it was warm
-                raw = b""
-            if not raw:
-                os._exit(0)
-            theirs.close()
+        def spare(sock: socket.socket) -> int:
+            raw, fds = _waited(sock)
             launch = decode(raw)
             return self._play(launch, fds) if isinstance(launch, Launch) else 1
 
+        self._fork_waiting(spare)
+
+    def _fork_understudy(self, study: Study, fds: list[int]) -> None:
+        launch = study.launch
+
+        def understudy(sock: socket.socket) -> int:
+            part = self._main.study(launch, *fds)
+            with contextlib.suppress(OSError):  # HE-1
+                heap.copy_what_is_written_by(study.like)
+            _, snapshots = _waited(sock)
+            return part.play(*snapshots or [-1])
+
+        if self._import(launch, class_part(fds[1])):
+            self._fork_waiting(understudy, launch.token)
+        for fd in fds:
+            os.close(fd)
+
+    def _fork_waiting(self, main: Callable[[socket.socket], int], token: int = 0) -> None:
+        """Fork a process that runs main() with its end of a socket, and report it with the other."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+        def waiting() -> int:
+            ours.close()
+            self._main.warm_up(1)
+            return main(theirs)
+
         try:
-            pid = self._forked(understudy)
+            pid = self._forked(waiting)
         except OSError:
             pid = 0  # no more processes to be had: launches say so themselves
-        socket.send_fds(self._sock, [encode(Spare(pid))], [ours.fileno()])
+        socket.send_fds(self._sock, [encode(Spare(pid, token))], [ours.fileno()])
         ours.close()
         theirs.close()
 
@@ -248,6 +286,19 @@ class Zygote:
 
     def _report(self, launch: Launch | Gather, *, pid: int = 0, error: str = "", threads: str = "") -> None:
         self._sock.send(encode(Report(launch.token, pid, error[-32_768:], threads)))
+
+
+def _waited(sock: socket.socket) -> tuple[bytes, list[int]]:
+    """Say that all is warm, and wait for the order; a process that is dismissed ends here."""
+    try:
+        sock.send(IS_WARM)
+        raw, fds = received(sock)
+    except OSError:  # it was dismissed before it was warm
+        raw, fds = b"", []
+    if not raw:
+        os._exit(0)
+    sock.close()
+    return raw, fds
 
 
 def received(sock: socket.socket) -> tuple[bytes, list[int]]:

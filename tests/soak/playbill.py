@@ -31,16 +31,17 @@ class Role:
     names: tuple[str, ...] = NAMES
     mailbox: Mailbox = Mailbox()  # noqa: RUF009  # frozen
     replicas: int = 1
+    understudies: int = 0
 
 
 ROLES: Mapping[str, Role] = {
-    "plain": Role(Sink),
+    "plain": Role(Sink, understudies=1),
     "tight": Role(Sink, 0.008, mailbox=Mailbox(size=4096)),
     "refusing": Role(Sink, 0.008, mailbox=Mailbox(size=4096, when_full="refuse")),
-    "loop": Role(AsyncSink, names=_ASYNC_NAMES),
+    "loop": Role(AsyncSink, names=_ASYNC_NAMES, understudies=2),
     "narrow": Role(AsyncSink, 0.008, _ASYNC_NAMES, Mailbox(size=4096)),
     "pool": Role(Sink, 0.003, mailbox=Mailbox(size=8192), replicas=3),
-    "keeper": Role(Keeper, names=("note", "surely", "surely", "hurry", "swell")),
+    "keeper": Role(Keeper, names=("note", "surely", "surely", "hurry", "swell"), understudies=1),
     "weigher": Role(Weigher, names=("weigh", "weigh", "note", "swell")),
     "artist1": Role(Artist, 0.01, ("paint", "paint", "look", "note")),
     "artist2": Role(Artist, 0.01, ("paint", "paint", "look", "note")),
@@ -58,7 +59,8 @@ def sink(path: str, ledger: str, canvas: Any) -> Child[Any]:
     """What plays at a path of ROLES."""
     role = ROLES[path]
     more = (canvas,) if role.kind is Artist else ()
-    return child(role.kind, ledger, NUMBERS[path], *more).options(mailbox=role.mailbox, replicas=role.replicas)
+    spec = child(role.kind, ledger, NUMBERS[path], *more)
+    return spec.options(mailbox=role.mailbox, replicas=role.replicas, understudies=role.understudies)
 
 
 def inner(ledger: str, canvas: Any) -> Tree:

@@ -1,0 +1,99 @@
+"""Understudies: processes that know the part of one actor, and wait until it dies.
+
+    it is ready ─▶ Study, by the zygote ─▶ forked: its page mapped, its lanes open ─▶ waits
+    it is to be launched again ─▶ one word ─▶ constructor, ready
+
+A spare (runtime.process.stock) could be any actor; what makes it this one takes half a millisecond of a restart, and an
+understudy has done that before.
+
+UD-1  One enters for exactly the launch that it has studied: that incarnation of that program with that mailbox.
+      Whatever is otherwise dismisses it, and the launch goes another way.
+UD-2  Until then it writes to nothing that is the actor's, and reads nothing of it.
+UD-3  It is none of the tree's: not counted, not watched, and gone with its actor's mailbox, with the zygote, with us.
+"""
+
+import socket
+from dataclasses import dataclass
+
+import msgspec
+
+from runtime.plan import Program
+from runtime.process.launch import Launcher
+from runtime.process.order import Launch
+from runtime.process.stock import Waiting
+from runtime.process.zygote import ENTER
+from runtime.seats import Seats
+from runtime.worker import Worker
+
+
+@dataclass(slots=True)
+class _Part:
+    launch: Launch
+    program: Program
+    process: Waiting | None = None
+
+
+class Understudies:
+    """At most one of each actor. Owns their sockets and seats."""
+
+    def __init__(self, launcher: Launcher, seats: Seats) -> None:
+        self._launcher = launcher
+        self._seats = seats
+        self._parts: dict[str, _Part] = {}
+
+    def study(self, worker: Worker, launch: Launch, fds: list[int]) -> None:
+        """Have one forked that knows the worker's next launch.
+
+        Args:
+            launch: with a token of its own.
+            fds: as of a launch, but for the snapshots; they stay the caller's.
+        """
+        self.dismiss(worker.path)
+        launch = msgspec.structs.replace(launch, seat=self._seats.take())
+        self._parts[worker.path] = _Part(launch, worker.program)
+        self._launcher.study(launch, fds, worker.pid)
+
+    def arrived(self, token: int, pid: int, fds: list[int]) -> None:
+        """It has been forked; pid 0: it could not be."""
+        parts = (part for part in self._parts.values() if part.launch.token == token)
+        part = next(parts, None) if pid else None
+        for fd in fds:
+            sock = socket.socket(fileno=fd)
+            if part is None:
+                sock.close()
+            else:
+                part.process = Waiting(pid, sock)
+
+    def enter(self, worker: Worker, launch: Launch, snapshots: list[int]) -> int:
+        """Let the worker's understudy take the part; returns its pid, or 0 when there is none that could (UD-1)."""
+        part = self._parts.pop(worker.path, None)
+        if part is None:
+            return 0
+        studied = part.launch
+        wanted = msgspec.structs.replace(launch, token=studied.token, seat=studied.seat)
+        try:
+            if wanted == studied and part.program is worker.program and part.process and part.process.is_ready():
+                part.process.order(ENTER, snapshots)
+                part.process.dismiss()
+                worker.seat = studied.seat
+                return part.process.pid
+        except OSError:  # it was killed
+            pass
+        self._let_go(part)
+        return 0
+
+    def dismiss(self, path: str) -> None:
+        """Nobody will have to play that part, or another one does."""
+        part = self._parts.pop(path, None)
+        if part is not None:
+            self._let_go(part)
+
+    def clear(self) -> None:
+        """Dismiss all."""
+        for path in list(self._parts):
+            self.dismiss(path)
+
+    def _let_go(self, part: _Part) -> None:
+        if part.process is not None:
+            part.process.dismiss()
+        self._seats.leave(part.launch.seat)
