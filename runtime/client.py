@@ -7,6 +7,7 @@ event loop: `async with Supervisor() as supervisor`, a face of awaits over the s
 
 import asyncio
 import contextlib
+import itertools
 import os
 import re
 import subprocess
@@ -35,6 +36,7 @@ from runtime.wire import control
 from runtime.wire.answer import Ending
 from runtime.wire.line import Lines
 
+_unnamed = itertools.count(1)
 _ROOT = Path(__file__).resolve().parent.parent
 _WARDEN = f"{WIDEN}; import sys; sys.path.insert(0, sys.argv.pop(1)); from runtime.warden import main; main()"
 
@@ -284,8 +286,11 @@ def _boot_error(boot: Boot) -> ActorError:
 
 
 def _default_name() -> str:
+    """Of the program and its pid; of a program's further systems a number too."""
     stem = Path(sys.argv[0]).stem if sys.argv and sys.argv[0] else ""
-    return f"{re.sub(r'[^A-Za-z0-9_-]', '_', stem)[:40].lstrip('-0123456789') or 'python'}-{os.getpid()}"
+    base = re.sub(r"[^A-Za-z0-9_-]", "_", stem)[:40].lstrip("-0123456789") or "python"
+    number = next(_unnamed)
+    return f"{base}-{os.getpid()}" + (f"-{number}" if number > 1 else "")
 
 
 def _refuse_clash(path: Sequence[str]) -> None:

@@ -305,7 +305,7 @@ class Endpoint:
         self._loops.clear()
         self._post.close()
         self.arena.close()
-        self.lines.close()
+        self.lines.after_fork()
         self._lock = threading.Lock()
         self._next_id = _ids()
 

@@ -24,6 +24,7 @@ from runtime.memory.region import Region
 from runtime.plan import Packer
 from runtime.wire import control
 from runtime.wire.answer import Change, ChildStatus, MemoryStatus
+from runtime.wire.stream import encode
 
 A = TypeVar("A")
 L = TypeVar("L", bound=Layout)
@@ -255,6 +256,10 @@ class Handle:
 
     def _request(self, message: Any, fds: list[int] | None = None) -> tuple[Any, list[int]]:
         self._refuse_in_loop()
+        try:
+            control.decode_request(encode(message))
+        except (msgspec.ValidationError, OverflowError, UnicodeError) as exc:  # sent, it would cost us the line (DE-2)
+            raise TypeError(f"{type(message).__name__}: {exc}") from exc
         return self._endpoint.lines.request(message, fds)
 
     def _joined(self, path: str) -> str:

@@ -98,9 +98,10 @@ class Routes:
             NotFound: there is no such actor.
             ActorStopped: it is stopped for good.
             SystemGone: the supervisor is gone.
+            DeadlineExceeded: it did not answer until the ambient deadline, else for 5 s.
         """
         for _ in range(16):  # a mailbox may be closed between the answer and the opening
-            value, fds = self._lines.request(Open(path=route.path))
+            value, fds = self._lines.prepare(Open(path=route.path))
             try:
                 opened = msgspec.convert(value, Opened)
                 route.set(

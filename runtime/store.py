@@ -19,7 +19,7 @@ class Store:
         """Store a definition; returns its number, of a key that is known the one it has."""
         fd = sealed(blob)
         try:
-            value, _ = self._lines.request(Define(key=key), [fd])
+            value, _ = self._lines.prepare(Define(key=key), [fd])
         finally:
             os.close(fd)
         return int(value)

@@ -3,18 +3,25 @@
 A request takes an idle line or opens one, so that a long start never holds up a short question. What is registered for
 the process (reply FIFOs) goes by a line of its own, the session: it is forgotten when that is closed, which the kernel
 does for the dead.
+
+LI-1  What a message needs before it can be sent is had by the message's deadline, or the message is not sent: a
+      supervisor that is stopped holds up nobody for longer.
+LI-2  An answer that nobody waited for is dropped before the line's next request.
 """
 
+import contextlib
 import errno
 import os
 import socket
 import threading
+from time import monotonic_ns
 from typing import Any
 
 import msgspec
 
 from actors import errors
-from actors.errors import ActorError, NoSuchSystem, SystemGone
+from actors.deadline import DEFAULT_SECONDS, NEVER, ambient
+from actors.errors import ActorError, DeadlineExceeded, NoSuchSystem, SystemGone
 from runtime.wire import control, stream
 from runtime.wire.answer import Answer, Failed, Welcome, decode_answer
 
@@ -28,6 +35,8 @@ class Lines:
         self._idle: list[stream.Channel] = []
         self._lock = threading.Lock()
         self._session: stream.Channel | None = None
+        self._session_lock = threading.Lock()
+        self._is_owed = False  # an answer by the session
         self._is_shut = False
 
     def open(self) -> tuple[Welcome, int]:
@@ -37,19 +46,45 @@ class Lines:
             The welcome, and the board's descriptor (the caller's to close).
         Raises:
             NoSuchSystem: nobody answers there.
+            DeadlineExceeded: nor does anybody refuse, until the ambient deadline, else for 5 s.
         """
-        session, welcome, board = self._connect()
+        try:
+            session, welcome, board = self._connect(_patience())
+        except TimeoutError as exc:
+            raise self._late() from exc
         with self._lock:
             self._session = session
         return welcome, board
 
     def register(self, message: Any) -> tuple[Any, list[int]]:
-        """Send a request whose effect lasts as long as this process is attached; returns as `request` does."""
-        with self._lock:
-            if self._session is None:
-                self._session, _, board = self._connect()
-                os.close(board)
-            return self._exchange(self._session, message, None)
+        """Send a request whose effect lasts as long as this process is attached, for a message to be sent (LI-1).
+
+        Returns:
+            As `request` does.
+        Raises:
+            DeadlineExceeded: there was no answer until the ambient deadline, else for 5 s.
+            SystemGone, ActorError: as of `request`.
+        """
+        patience = _patience()
+        if not self._session_lock.acquire(timeout=-1 if patience is None else patience):
+            raise self._late()
+        try:
+            return self._registered(message, _patience())
+        except TimeoutError as exc:
+            raise self._late() from exc
+        finally:
+            self._session_lock.release()
+
+    def prepare(self, message: Any, fds: list[int] | None = None) -> tuple[Any, list[int]]:
+        """`request` for a message that is to be sent (LI-1).
+
+        Raises:
+            DeadlineExceeded: there was no answer until the ambient deadline, else for 5 s.
+        """
+        try:
+            return self.request(message, fds, timeout=_patience())
+        except TimeoutError as exc:
+            raise self._late() from exc
 
     def request(
         self, message: Any, fds: list[int] | None = None, *, timeout: float | None = None
@@ -63,7 +98,7 @@ class Lines:
             SystemGone: the supervisor went away.
             ActorError: what the supervisor refused it with.
         """
-        line = self._take()
+        line = self._take(timeout)
         line.sock.settimeout(timeout)
         try:
             result = self._exchange(line, message, fds)
@@ -82,6 +117,24 @@ class Lines:
     def close(self) -> None:
         """Close all idle lines; the supervisor forgets what belonged to them."""
         with self._lock:
+            session = self._session
+        if session is not None:
+            with contextlib.suppress(OSError):  # the supervisor has hung up
+                session.sock.shutdown(socket.SHUT_RDWR)  # whoever waits for an answer by it gets `SystemGone`
+        self._let_go()
+
+    def after_fork(self) -> None:
+        """In the child of a fork: what was open is the parent's."""
+        self._lock, self._session_lock = threading.Lock(), threading.Lock()
+        self._let_go()
+
+    def shut(self) -> None:
+        """Close all lines for good: whoever asks for one gets `SystemGone`."""
+        self._is_shut = True
+        self.close()
+
+    def _let_go(self) -> None:
+        with self._lock:
             lines, self._idle = self._idle, []
             if self._session is not None:
                 lines.append(self._session)
@@ -89,29 +142,32 @@ class Lines:
         for line in lines:
             line.close()
 
-    def shut(self) -> None:
-        """Close all lines for good: whoever asks for one gets `SystemGone`."""
-        self._is_shut = True
-        self.close()
+    def _registered(self, message: Any, timeout: float | None) -> tuple[Any, list[int]]:
+        if self._session is None:
+            session, _, board = self._connect(timeout)
+            os.close(board)
+            self._session, self._is_owed = session, False
+        session = self._session
+        session.sock.settimeout(timeout)
+        if self._is_owed:  # LI-2
+            _, late = self._received(session)
+            for fd in late:
+                os.close(fd)
+        self._is_owed = True
+        try:
+            result = self._exchange(session, message, None)
+        except ActorError:
+            self._is_owed = False
+            raise
+        self._is_owed = False
+        return result
 
     def _exchange(self, line: stream.Channel, message: Any, fds: list[int] | None) -> tuple[Any, list[int]]:
         try:
             line.put(stream.encode(message), fds)
-        except (OSError, stream.Protocol) as exc:  # no descriptors, too large: nothing was sent
+        except (OSError, stream.Protocol, OverflowError, UnicodeError) as exc:  # no descriptors, too large, no text
             raise ActorError(f"{type(message).__name__}: {exc}") from exc
-        try:
-            line.flush()
-            body = line.take()
-            while body is None:
-                if not line.feed():
-                    raise SystemGone(self._system, "unknown", "the supervisor is gone")
-                body = line.take()
-            answer: Answer = decode_answer(body)
-            received = line.take_fds()
-        except TimeoutError:
-            raise
-        except (OSError, stream.Protocol, msgspec.MsgspecError) as exc:
-            raise SystemGone(self._system, "unknown", f"the supervisor is gone ({exc})") from exc
+        answer, received = self._received(line)
         if isinstance(answer, Failed):
             raise error_of(answer)
         if len(received) != answer.fds:  # the kernel leaves out those there is no room for
@@ -121,31 +177,58 @@ class Lines:
             raise ActorError(f"{type(message).__name__}: this process: {os.strerror(errno.EMFILE)}")
         return answer.value, received
 
+    def _received(self, line: stream.Channel) -> tuple[Answer, list[int]]:
+        """Flush, and wait for an answer."""
+        try:
+            line.flush()
+            body = line.take()
+            while body is None:
+                if not line.feed():
+                    raise SystemGone(self._system, "unknown", "the supervisor is gone")
+                body = line.take()
+            return decode_answer(body), line.take_fds()
+        except TimeoutError:
+            raise
+        except (OSError, stream.Protocol, msgspec.MsgspecError) as exc:
+            raise SystemGone(self._system, "unknown", f"the supervisor is gone ({exc})") from exc
+
+    def _late(self) -> DeadlineExceeded:
+        return DeadlineExceeded(self._system, "no", "the supervisor did not answer in time")
+
     def _give_back(self, line: stream.Channel) -> None:
         with self._lock:
             self._idle.append(line)
 
-    def _take(self) -> stream.Channel:
+    def _take(self, timeout: float | None) -> stream.Channel:
         with self._lock:
             if self._idle:
                 return self._idle.pop()
-        line, _, board = self._connect()
+        line, _, board = self._connect(timeout)
         os.close(board)
         return line
 
-    def _connect(self) -> tuple[stream.Channel, Welcome, int]:
+    def _connect(self, timeout: float | None) -> tuple[stream.Channel, Welcome, int]:
         if self._is_shut:
             raise SystemGone(self._system, "no", "this client is closed")
         line = stream.Channel(connect(self._directory, self._system))
+        line.sock.settimeout(timeout)
         try:
             value, fds = self._exchange(line, control.Hello(pid=os.getpid()), None)
         except SystemGone as exc:
             line.close()
             raise NoSuchSystem(self._system, "it is going away") from exc
-        except ActorError:
+        except BaseException:
             line.close()
             raise
         return line, msgspec.convert(value, Welcome), fds[0]
+
+
+def _patience() -> float | None:
+    """Seconds until the ambient deadline, the default of an ask where there is none; None: for ever (LI-1)."""
+    until_ns, _ = ambient.get()
+    if until_ns is None:
+        return DEFAULT_SECONDS
+    return None if until_ns == NEVER else max(0.001, (until_ns - monotonic_ns()) / 1e9)
 
 
 def connect(directory: str, system: str) -> socket.socket:

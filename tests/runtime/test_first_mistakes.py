@@ -6,7 +6,19 @@ from typing import Any
 
 import pytest
 
-from actors import Actor, BadLayout, BadSpec, BlockingCall, NoSuchSystem, Unencodable, child, dynamic, message, tree
+from actors import (
+    Actor,
+    ActorError,
+    BadLayout,
+    BadSpec,
+    BlockingCall,
+    NoSuchSystem,
+    Unencodable,
+    child,
+    dynamic,
+    message,
+    tree,
+)
 from runtime import Supervisor, connect, systems
 
 pytestmark = pytest.mark.process
@@ -52,6 +64,36 @@ def test_options_beside_a_tree_are_refused_and_not_ignored(supervisor: Superviso
     with pytest.raises(BadSpec, match=r"^group: expected them in the tree itself, tree\(restart=…\)"):
         start(tree(children={"clerk": child(Clerk)}), name="group", restart="temporary")
     assert supervisor.children() == []
+
+
+@pytest.mark.parametrize(
+    ("request_of", "told"),
+    [
+        (lambda system: system.drop("x"), r"^DropLetter: Expected `int`, got `str`"),
+        (lambda system: system.resend(10**30), r"^ResendLetter: "),
+        (lambda system: system.delete("\ud800"), r"^Delete: .*surrogates"),
+    ],
+    ids=["a word", "a number", "no text"],
+)
+def test_a_request_that_cannot_be_made_is_told_and_the_next_one_works(
+    supervisor: Supervisor, request_of: Any, told: str
+) -> None:
+    with pytest.raises(TypeError, match=told):
+        request_of(supervisor)
+    assert supervisor.children() == []
+
+
+def test_a_path_that_is_no_text_is_told_to_who_asks(supervisor: Supervisor) -> None:
+    supervisor.start(child(Clerk), name="clerk")
+    with pytest.raises(ActorError, match="surrogates"):
+        supervisor.ref("\ud800", Clerk).greet()
+    assert supervisor.ref("clerk", Clerk).greet() == "hello"
+
+
+def test_a_program_may_have_two_systems_without_a_name(runtime_directory: Path) -> None:
+    with Supervisor(children={"clerk": child(Clerk)}) as first, Supervisor() as second:
+        assert first.name != second.name
+        assert first.ref("clerk", Clerk).greet() == "hello"
 
 
 def test_a_name_that_no_system_can_have_is_a_bad_spec() -> None:
