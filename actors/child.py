@@ -370,6 +370,10 @@ def _check_state(options: ChildOptions, where: str) -> None:
     if not (options.durable_every == "message" or (_is_number(options.durable_every, 0) and options.durable_every)):
         detail = f'expected "message" or seconds above 0, got {options.durable_every!r}'
         raise BadSpec(where, "invalid_durable_every", detail)
+    if options.durable_every != "message" and options.durable is None:
+        raise BadSpec(
+            where, "invalid_durable_every", f"expected durable beside it, got {options.durable_every!r} alone"
+        )
 
 
 def checked_name(name: str) -> str:

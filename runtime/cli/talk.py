@@ -13,7 +13,7 @@ from runtime.cli.outcome import OK, UNANSWERED, code_of
 from runtime.cli.system import Doors, attached
 
 # -1 is a number, not an option; `parse_words` refuses what is neither
-_WORDS = {"ignore_unknown_options": True, "help_option_names": ["--help"]}
+_WORDS = {"ignore_unknown_options": True, "help_option_names": ["-h", "--help"]}
 _system = click.option("--system", metavar="NAME", help="The system; default: the only one that runs.")
 _timeout = click.option(
     "--timeout",

@@ -25,6 +25,8 @@ from actors.errors import ActorError, DeadlineExceeded, NoSuchSystem, SystemGone
 from runtime.wire import control, stream
 from runtime.wire.answer import Answer, Failed, Welcome, decode_answer
 
+_LEAST_SECONDS = 0.05  # far more than an answer takes: a deadline that is nearly over is no supervisor that is stopped
+
 
 class Lines:
     """All lines of this process to one system. Threads share it; `close` closes every line."""
@@ -228,7 +230,7 @@ def _patience() -> float | None:
     until_ns, _ = ambient.get()
     if until_ns is None:
         return DEFAULT_SECONDS
-    return None if until_ns == NEVER else max(0.001, (until_ns - monotonic_ns()) / 1e9)
+    return None if until_ns == NEVER else max(_LEAST_SECONDS, (until_ns - monotonic_ns()) / 1e9)
 
 
 def connect(directory: str, system: str) -> socket.socket:

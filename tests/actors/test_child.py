@@ -59,6 +59,7 @@ def test_options_return_a_new_child_and_leave_what_is_none():
         ({"drain": "later"}, "invalid_drain"),
         ({"understudies": -1}, "invalid_understudies"),
         ({"understudies": 65}, "invalid_understudies"),
+        ({"durable_every": 2.0}, "invalid_durable_every"),
         ({"mailbox": Mailbox(size=100)}, "invalid_mailbox"),
         ({"mailbox": Mailbox(size=1 << 21)}, "invalid_mailbox"),
         ({"mailbox": Mailbox(when_full="drop")}, "invalid_mailbox"),

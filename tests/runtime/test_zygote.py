@@ -126,5 +126,13 @@ def test_a_signal_to_a_zygote_that_is_just_being_forked_is_not_taken_for_the_sup
 
 def zygotes_of(supervisor: int) -> list[int]:
     """The pid of a supervisor's zygote, once it says that it is one; spares are in its process group."""
-    named = [pid for pid, group in children_of(supervisor) if pid == group]
-    return [pid for pid in named if Path(f"/proc/{pid}/comm").read_text().startswith("understudy-zyg")]
+    return [
+        pid for pid, group in children_of(supervisor) if pid == group and _name_of(pid).startswith("understudy-zyg")
+    ]
+
+
+def _name_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text()
+    except FileNotFoundError:  # it was reaped meanwhile
+        return ""

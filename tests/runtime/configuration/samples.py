@@ -245,6 +245,10 @@ BROKEN = {
         '[children.a]\nactor = "MODULE:Gateway"\ndurable_every = 0',
         'F:3: children.a.durable_every: expected "message" or seconds above 0, got 0',
     ),
+    "durable_every without a file": (
+        '[children.a]\nactor = "MODULE:Gateway"\ndurable_every = "2s"',
+        "F:3: children.a.durable_every: expected durable beside it, got 2.0 alone",
+    ),
     "durable_every in words": (
         '[children.a]\nactor = "MODULE:Gateway"\ndurable_every = "often"',
         (
