@@ -17,24 +17,19 @@ import os
 import select
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from time import monotonic_ns
 
-import msgspec
-
-from actors.certificate import DeathCertificate
 from runtime.backlog import Backlogs
 from runtime.callers import Callers
+from runtime.ends import Died, Ends
 from runtime.ensemble import Ensembles
 from runtime.letters import Letters
 from runtime.limits import Recycler
 from runtime.mailbox import page
-from runtime.mailbox.box import directory_of
 from runtime.mailboxes import Mailboxes
 from runtime.memory.slab import holder_of
+from runtime.orders import Orders
 from runtime.process import exit as process_exit
-from runtime.process.launch import RESTOCK_SECONDS, Launcher
-from runtime.process.oom import OomCounter
-from runtime.process.order import Launch as Order
+from runtime.process.launch import Launcher
 from runtime.process.order import Setup, decode_ready
 from runtime.process.sweeper import Sweeper, sweep_all_but
 from runtime.process.zygote import ActorMain
@@ -46,12 +41,10 @@ from runtime.understudies import Understudies
 from runtime.undertaker import Undertaker
 from runtime.vault import Vault
 from runtime.watchdog import START_TIMEOUT, Watchdog
-from runtime.worker import FELLOW, Worker, certify, not_launched
+from runtime.worker import Worker, not_launched
 
 TERM_GRACE_SECONDS = 0.1  # between SIGTERM and SIGKILL, after the child's own `shutdown`
 _EVENT_BYTES = 1 << 16  # the capacity of a pipe: a read returns whole lines
-
-Died = Callable[[DeathCertificate], None]
 
 
 class Troupe:
@@ -76,16 +69,13 @@ class Troupe:
         happened: Callable[[event.Event], None],
         died: Died,
     ) -> None:
-        self._root = root
-        self._system = system
         self._reporter = reporter
         self._undertaker = Undertaker(callers, vault, letters)
         self._watchdog = Watchdog()
         self.backlogs = Backlogs(lambda: self, reporter)
         self._recycler = Recycler(lambda: self, reporter.recycled)
-        self._oom = OomCounter()
         self._happened = happened
-        self._died = died
+        self._ends = Ends(self._undertaker, happened, died)
         self._by_token: dict[int, Worker] = {}
         self._tokens = itertools.count(1)
         self.seats = Seats()
@@ -95,7 +85,8 @@ class Troupe:
         self._ensembles = Ensembles(self._launcher, self.seats, self._tokens, self)
         self.mailboxes = Mailboxes(root, reporter, self._undertaker, self._closed)
         self._sweeper = Sweeper(self._launcher, self._known_pids)
-        self._understudies = Understudies(self._launcher, self.seats)
+        self._orders = Orders(root, system, self._events_write, self.seats.pollers)
+        self._understudies = Understudies(self._launcher, self.seats, self._orders, self._tokens, self._study)
         self._zygote_fd = -1
 
     def open(self) -> None:
@@ -138,7 +129,7 @@ class Troupe:
         try:
             box = self.mailboxes.open(worker)
         except OSError as exc:
-            self._not_launched(worker, f"mailbox: {os.strerror(exc.errno or 0)}")
+            self._ends.start(worker, f"mailbox: {os.strerror(exc.errno or 0)}")
             return
         box.set_life(page.RESTARTING if launch.incarnation > 1 else page.STARTING)
         box.set_control(page.RUN)
@@ -151,15 +142,15 @@ class Troupe:
         snapshots = [box.open_snapshots()] if program.has_snapshots else []
         if program.host == "thread":
             worker.holder = holder_of(0, worker.token)
-            self._ensembles.launch(worker, self._order(worker), [box.page_fd, program.payload, *snapshots])
+            self._ensembles.launch(worker, self._orders.of(worker), [box.page_fd, program.payload, *snapshots])
             return
         self._by_token[worker.token] = worker
-        if pid := self._understudies.enter(worker, self._order(worker), snapshots):
+        if pid := self._understudies.enter(worker, self._orders.of(worker), snapshots):
             self.launched(worker.token, pid)
             return
         worker.seat = self.seats.take()
         fds = [box.page_fd, program.payload, self.seats.fd, *snapshots]
-        self._launcher.launch(self._order(worker), fds)
+        self._launcher.launch(self._orders.of(worker), fds)
 
     def ask_to_stop(self, ask: AskToStop, *, is_final: bool) -> None:
         """Ask politely; an actor that stops for good first handles what is queued, if its `drain` says so."""
@@ -206,7 +197,7 @@ class Troupe:
             worker.pidfd = os.pidfd_open(pid)
         except ProcessLookupError:  # a spare that was killed, and swept, as it got its order
             self.seats.leave(worker.seat)
-            self._not_launched(worker, "its process was killed before it began")
+            self._ends.start(worker, "its process was killed before it began")
             return
         except OSError as exc:
             self._end_unwatched(worker, f"no descriptor to watch its process by: {os.strerror(exc.errno or 0)}")
@@ -225,7 +216,7 @@ class Troupe:
         worker = self._by_token.pop(token)
         worker.token = 0
         self.seats.leave(worker.seat)
-        self._not_launched(worker, error, stacks=stacks)
+        self._ends.start(worker, error, stacks=stacks)
 
     def zygote_gone(self, tokens: list[int]) -> None:
         """See `launch.Outcome`; an actor may already play that nobody reported (TR-1)."""
@@ -250,7 +241,7 @@ class Troupe:
         self._sweeper.sweep_soon()
         self.seats.leave(worker.seat)
         self._undertaker.free([worker.pid], self._bury_start(worker, error))
-        self._not_launched(worker, error)
+        self._ends.start(worker, error)
 
     def threads_at_import(self, token: int, module: str) -> None:
         """See `launch.Outcome`."""
@@ -262,7 +253,7 @@ class Troupe:
         self._loop.add_reader(self._zygote_fd, self._on_zygote_exit)
         for worker in self:
             if worker.is_ready:
-                self._study_soon(worker)
+                self._understudies.soon(worker)
 
     def understudy(self, token: int, pid: int, fds: list[int]) -> None:
         """See `launch.Outcome`."""
@@ -290,7 +281,7 @@ class Troupe:
         """It is ready and its pid is known (TR-4)."""
         self._watchdog.watch(worker)
         self._recycler.watch(worker)
-        self._study_soon(worker)
+        self._understudies.soon(worker)
         self._happened(event.Started(worker.path, worker.incarnation))
 
     def _on_exit(self, worker: Worker) -> None:
@@ -302,23 +293,7 @@ class Troupe:
         process_exit.kill_group(worker.pid)
         self._sweeper.sweep_soon()
         self.seats.leave(worker.seat)
-        is_oom = ended.signal == "SIGKILL" and not worker.cause and self._oom.has_grown()
-        worker.certificate = certify(worker, ended, monotonic_ns(), oom=is_oom)
-        self._undertaker.free([worker.holder], self._undertaker.bury(worker, worker.certificate))  # TR-2
-        self._tell(worker, ended, worker.certificate)
-
-    def _tell(self, worker: Worker, ended: process_exit.Exit, certificate: DeathCertificate, together: int = 0) -> None:
-        """Tell of an end, once it is over."""
-        kind = _kind(worker, ended)
-        is_ordered = kind in ("normal", "shutdown", "recycled") or (kind == "killed" and worker.is_killed)
-        is_ignored = worker.is_ignored and kind == "normal"
-        worker.gone()
-        if is_ignored:
-            self._happened(event.Ignored(worker.path, worker.incarnation))
-            return
-        self._happened(event.Exited(worker.path, worker.incarnation, event.Reason(kind, certificate, together)))
-        if not is_ordered:
-            self._loop.call_soon(self._died, certificate)  # behind what has just happened: the restart first
+        self._ends.process(worker, ended)
 
     # ---- what the ensembles report
 
@@ -333,36 +308,22 @@ class Troupe:
     def not_joined(self, worker: Worker, error: str, together: int = 0, stacks: str = "") -> None:
         """See `ensemble.Audience`."""
         worker.token = 0
-        self._not_launched(worker, error, together, stacks)
+        self._ends.start(worker, error, together, stacks)
 
     def left(self, worker: Worker, ended: process_exit.Exit) -> None:
         """See `ensemble.Audience`."""
         self._on_events()  # it may have said that it was ready just before
         worker.pidfd = -1
-        worker.certificate = certify(worker, ended, monotonic_ns())
-        self._undertaker.free([worker.holder], self._undertaker.bury(worker, worker.certificate))  # TR-2
-        self._tell(worker, ended, worker.certificate)
+        self._ends.thread(worker, ended)
 
     def fell(self, workers: list[Worker], pid: int, ended: process_exit.Exit, stacks: str) -> None:
         """See `ensemble.Audience`; together they cost their supervisor one restart."""
         self._on_events()
         self._sweeper.sweep_soon()
-        condemned = any(worker.is_condemned for worker in workers)
-        is_oom = ended.signal == "SIGKILL" and not condemned and self._oom.has_grown()
-        kept: set[int] = set()
-        certificates: list[DeathCertificate] = []
         for worker in workers:
             worker.pidfd = -1
-            if condemned and not worker.is_condemned:
-                worker.cause = FELLOW
-            certificates.append(certify(worker, ended, monotonic_ns(), oom=is_oom, stacks=stacks))
-            worker.certificate = certificates[-1]
-            kept |= self._undertaker.bury(worker, certificates[-1])  # TR-2
-        self._undertaker.free([pid], kept)
-        together = next(self._tokens)
-        for worker, certificate in zip(workers, certificates, strict=True):
             worker.token = 0
-            self._tell(worker, ended, certificate, together)
+        self._ends.host(workers, pid, ended, stacks, next(self._tokens))
 
     def _on_zygote_exit(self) -> None:
         if process_exit.reap(self._launcher.pid) is None:
@@ -379,15 +340,10 @@ class Troupe:
 
     # ---- inside
 
-    def _study_soon(self, worker: Worker) -> None:
-        """Have the worker's next incarnation prepared, where its program wants that."""
-        if worker.program.understudies and worker.program.host == "process":
-            self._loop.call_later(RESTOCK_SECONDS, self._study, worker, worker.incarnation)
-
     def _study(self, worker: Worker, incarnation: int) -> None:
+        """Have a worker's next incarnation prepared (`Understudies.soon`)."""
         if self._current(worker.path, incarnation) is worker and worker.box is not None:
-            order = msgspec.structs.replace(self._order(worker), token=next(self._tokens), incarnation=incarnation + 1)
-            self._understudies.study(worker, order, [worker.box.page_fd, worker.program.payload, self.seats.fd])
+            self._understudies.study(worker, [worker.box.page_fd, worker.program.payload, self.seats.fd])
 
     def _closed(self, path: str) -> None:
         """Its mailbox is closed for good."""
@@ -400,28 +356,6 @@ class Troupe:
         wanted = (each.program.understudies - 1 for each in self if each.box is not None and each.program.understudies)
         self._launcher.keep_spares(1 + sum(wanted))
 
-    def _order(self, worker: Worker) -> Order:
-        program = worker.program
-        address = worker.path.rpartition(".")[0] if program.pool else worker.path
-        return Order(
-            token=worker.token,
-            path=worker.path,
-            address=address,
-            incarnation=worker.incarnation,
-            system=self._system,
-            directory=self._root,
-            mailbox=directory_of(worker.path),
-            crash_on_raise=program.crash_on_raise,
-            warm=True,
-            events=self._events_write,
-            seat=worker.seat,
-            pollers=self.seats.pollers,
-            heartbeat=program.heartbeat or 0.0,
-            notice_key=worker.box.notice_key if worker.box is not None else 0,
-            snapshot_every=program.snapshot_every,
-            durable=program.durable,
-        )
-
     def _current(self, path: str, incarnation: int) -> Worker | None:
         worker = self.get(path)
         is_alive = worker is not None and worker.incarnation == incarnation and (worker.pid or worker.token)
@@ -430,13 +364,6 @@ class Troupe:
     def _kill_hard(self, worker: Worker, incarnation: int) -> None:
         if worker.incarnation == incarnation:
             worker.send_signal(signal.SIGKILL)
-
-    def _not_launched(self, worker: Worker, error: str, together: int = 0, stacks: str = "") -> None:
-        certificate = not_launched(worker, error, stacks)
-        worker.certificate = certificate
-        worker.gone()
-        self._died(certificate)
-        self._happened(event.StartFailed(worker.path, worker.incarnation, event.Reason("crash", certificate, together)))
 
     def _bury_start(self, worker: Worker, error: str) -> set[int]:
         """End what a process took that nobody was told of; returns as `Box.bury` does."""
@@ -456,17 +383,3 @@ class Troupe:
         self._ensembles.shut()
         self._unwatch_zygote()
         self._sweeper.sweep_all()
-
-
-def _kind(worker: Worker, ended: process_exit.Exit) -> str:
-    """OTP's word for an end: asked to stop and clean is "shutdown", clean is "normal", the rest is not.
-
-    "recycled" is ours: it has used up a limit, and ended in order to be started again.
-    """
-    if ended.signal:
-        return "killed"
-    if ended.code:
-        return "crash"
-    if worker.is_asked:
-        return "shutdown"
-    return "recycled" if worker.is_recycled else "normal"

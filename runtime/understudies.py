@@ -12,13 +12,16 @@ UD-2  Until then it writes to nothing that is the actor's, and reads nothing of 
 UD-3  It is none of the tree's: not counted, not watched, and gone with its actor's mailbox, with the zygote, with us.
 """
 
+import asyncio
 import socket
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import msgspec
 
+from runtime.orders import Orders
 from runtime.plan import Program
-from runtime.process.launch import Launcher
+from runtime.process.launch import RESTOCK_SECONDS, Launcher
 from runtime.process.order import Launch
 from runtime.process.stock import Waiting
 from runtime.process.zygote import ENTER
@@ -36,20 +39,40 @@ class _Part:
 class Understudies:
     """At most one of each actor. Owns their sockets and seats."""
 
-    def __init__(self, launcher: Launcher, seats: Seats) -> None:
+    def __init__(
+        self,
+        launcher: Launcher,
+        seats: Seats,
+        orders: Orders,
+        tokens: Iterator[int],
+        due: Callable[[Worker, int], None],
+    ) -> None:
+        """Have them forked by a launcher.
+
+        Args:
+            tokens: of launches.
+            due: called when a worker that was ready in that incarnation is to be studied, if it still is.
+        """
         self._launcher = launcher
         self._seats = seats
+        self._orders = orders
+        self._tokens = tokens
+        self._due = due
         self._parts: dict[str, _Part] = {}
 
-    def study(self, worker: Worker, launch: Launch, fds: list[int]) -> None:
+    def soon(self, worker: Worker) -> None:
+        """A worker is ready: have its next incarnation prepared in a moment, where its program wants that."""
+        if worker.program.understudies and worker.program.host == "process":
+            asyncio.get_running_loop().call_later(RESTOCK_SECONDS, self._due, worker, worker.incarnation)
+
+    def study(self, worker: Worker, fds: list[int]) -> None:
         """Have one forked that knows the worker's next launch.
 
         Args:
-            launch: with a token of its own.
             fds: as of a launch, but for the snapshots; they stay the caller's.
         """
         self.dismiss(worker.path)
-        launch = msgspec.structs.replace(launch, seat=self._seats.take())
+        launch = self._orders.next_of(worker, next(self._tokens), self._seats.take())
         self._parts[worker.path] = _Part(launch, worker.program)
         self._launcher.study(launch, fds, worker.pid)
 

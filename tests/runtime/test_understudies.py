@@ -1,5 +1,6 @@
 """Understudies: the supervisor's book of them with socket pairs for processes; and real ones, whose actors die."""
 
+import itertools
 import os
 import signal
 import socket
@@ -12,7 +13,9 @@ import pytest
 from actors import Actor, child, message
 from actors.child import Mailbox
 from runtime import Supervisor
+from runtime.mailbox.box import directory_of
 from runtime.memory.seal import sealed
+from runtime.orders import Orders
 from runtime.plan import Program
 from runtime.process.order import Launch
 from runtime.process.zygote import ENTER, IS_WARM, received
@@ -21,7 +24,7 @@ from runtime.understudies import Understudies
 from runtime.worker import Worker
 from tests.runtime.test_stock import spares_of
 
-NEXT = Launch(7, "a", "a", 2, "test", "/nowhere", "a", None, True, 0, 0, 0)
+NEXT = Launch(99, "a", "a", 2, "test", "/nowhere", directory_of("a"), None, True, 0, 0, 0)
 SEAT = 5
 
 
@@ -61,6 +64,11 @@ class Process:
         return raw, len(fds)
 
 
+def a_book(zygote: Any) -> Understudies:
+    """Of understudies whose first launch has the token 7."""
+    return Understudies(zygote, zygote, Orders("/nowhere", "test", 0, 0), itertools.count(7), lambda *_: None)
+
+
 def a_program() -> Program:
     return Program("a", sealed(b""), Mailbox(), None, "finish", 1)
 
@@ -84,8 +92,8 @@ def process() -> Iterator[Process]:
 
 @pytest.fixture
 def understudies(zygote: Any, worker: Worker, process: Process) -> Iterator[Understudies]:
-    book = Understudies(zygote, zygote)
-    book.study(worker, NEXT, [1, 2, 3])
+    book = a_book(zygote)
+    book.study(worker, [1, 2, 3])
     book.arrived(7, 12, process.fds)
     yield book
     book.clear()
@@ -101,7 +109,7 @@ def test_it_enters_for_the_launch_it_has_studied(
 ) -> None:
     process.sock.send(IS_WARM)
 
-    assert understudies.enter(worker, Launch(99, *_rest(NEXT)), [0]) == 12
+    assert understudies.enter(worker, NEXT, [0]) == 12
 
     assert process.hears() == (ENTER, 1)
     assert worker.seat == SEAT
@@ -146,7 +154,7 @@ def test_one_that_was_killed_is_passed_over(
 
 
 def test_another_study_dismisses_the_one_before(understudies: Understudies, worker: Worker, process: Process) -> None:
-    understudies.study(worker, NEXT, [])
+    understudies.study(worker, [])
     assert process.hears() == (b"", 0)
 
 
@@ -159,15 +167,11 @@ def test_one_that_arrives_when_it_is_not_wanted_any_more_is_dismissed(understudi
 
 
 def test_one_that_could_not_be_forked_is_none(zygote: Any, worker: Worker, process: Process) -> None:
-    book = Understudies(zygote, zygote)
-    book.study(worker, NEXT, [])
+    book = a_book(zygote)
+    book.study(worker, [])
     book.arrived(7, 0, process.fds)
     assert book.enter(worker, NEXT, []) == 0
     assert process.hears() == (b"", 0)
-
-
-def _rest(launch: Launch) -> list[Any]:
-    return [getattr(launch, name) for name in launch.__struct_fields__[1:]]
 
 
 class Counter(Actor):
