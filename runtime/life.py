@@ -45,7 +45,7 @@ from runtime.memory.lock import Holder
 from runtime.memory.region import Region
 from runtime.politeloop import polite_loop
 from runtime.process.order import Launch, Ready, ready_line
-from runtime.process.zygote import constructor_part
+from runtime.process.payload import constructor_part
 from runtime.regions import Regions
 from runtime.state import State
 from runtime.trace import tasks_of

@@ -28,7 +28,7 @@ from actors.child import (
 from actors.errors import BadSpec
 from runtime.memory.seal import sealed
 from runtime.memory.snapshots import has_snapshots
-from runtime.process.zygote import joined_payload
+from runtime.process.payload import joined_payload
 from runtime.supervision.spec import Path, SupervisorSpec, WorkerSpec, validate
 from runtime.wire.codec import Codec
 from runtime.wire.codec_pickler import is_importable

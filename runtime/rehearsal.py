@@ -22,7 +22,7 @@ from runtime.mailbox.page import Page
 from runtime.mailbox.patience import Board
 from runtime.memory.seal import sealed
 from runtime.process.order import Launch, decode, encode
-from runtime.process.zygote import joined_payload
+from runtime.process.payload import joined_payload
 from runtime.wire import frame
 from runtime.wire.codec import Codec
 from runtime.wire.parts import whole

@@ -1,4 +1,4 @@
-"""Forking a sibling: a copy of this process that is our parent's child, by one fork.
+"""Forking a sibling, a copy of this process that is our parent's child, by one fork; and what a fork does first.
 
 An actor belongs to the supervisor, which is the zygote's parent. Forking twice and letting the middle process end hands
 the actor over as well, and copies the zygote's page tables twice: four of the twelve milliseconds of CPU that a start
@@ -17,6 +17,8 @@ import signal
 import threading
 from collections.abc import Callable
 from typing import NoReturn
+
+from runtime.process import prctl
 
 _CALLS = {"x86_64": (56, 273, 274), "aarch64": (220, 99, 100)}  # clone, set_robust_list, get_robust_list: asm/unistd.h
 _CLONE_PARENT = 0x8000
@@ -95,6 +97,39 @@ def fork_twice(child: Callable[[int], NoReturn]) -> int:
         os.close(read)
         if write >= 0:
             os.close(write)
+
+
+def wait_for_parent(supervisor: int, middle: int) -> None:
+    """Wait until the middle process is gone and we are the supervisor's; then die when it dies.
+
+    PDEATHSIG set earlier would go off at the middle's exit. Any third parent: the supervisor is gone.
+    """
+    while (parent := os.getppid()) != supervisor:
+        if parent != middle:
+            os._exit(0)
+        os.sched_yield()
+    prctl.die_with_parent()
+    if os.getppid() != supervisor:
+        os._exit(0)
+
+
+def reset_signals() -> None:
+    """Default dispositions, as a fresh interpreter has them; SIGPIPE stays ignored."""
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCHLD, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+
+
+def close_all_but(keep: set[int]) -> None:
+    """Close every descriptor but these and 0 to 2."""
+    low = 3
+    for fd in sorted(keep):
+        if fd >= low:
+            os.closerange(low, fd)
+            low = fd + 1
+    os.closerange(low, os.sysconf("SC_OPEN_MAX"))
 
 
 def _be_middle(write: int, child: Callable[[int], NoReturn]) -> NoReturn:

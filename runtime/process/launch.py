@@ -24,9 +24,10 @@ from typing import Protocol
 import msgspec
 
 from runtime.process import exit as process_exit
+from runtime.process.fork import close_all_but
 from runtime.process.order import Gather, Launch, Report, Setup, Spare, Spares, Study, decode_report, encode
 from runtime.process.stock import Stock, what_of
-from runtime.process.zygote import ActorMain, Zygote, close_all_but, received
+from runtime.process.zygote import ActorMain, Zygote, received
 
 _REOPEN_SECONDS = 0.2
 _TOLD = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)  # what the supervisor's loop handles

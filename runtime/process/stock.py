@@ -11,7 +11,8 @@ import socket
 from collections import deque
 
 from runtime.process.order import Launch, encode
-from runtime.process.zygote import IS_WARM, class_part
+from runtime.process.payload import class_part
+from runtime.process.zygote import IS_WARM
 
 
 class Waiting:

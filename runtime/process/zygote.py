@@ -24,7 +24,6 @@ import faulthandler
 import gc
 import os
 import select
-import signal
 import socket
 import sys
 import traceback
@@ -34,8 +33,16 @@ from typing import Any, NoReturn, Protocol
 
 from actors.errors import Undecodable
 from runtime.process import heap, prctl
-from runtime.process.fork import can_fork_sibling, fork_sibling, fork_twice, loaded_libraries
+from runtime.process.fork import (
+    can_fork_sibling,
+    fork_sibling,
+    fork_twice,
+    loaded_libraries,
+    reset_signals,
+    wait_for_parent,
+)
 from runtime.process.order import Gather, Launch, Report, Setup, Spare, Spares, Study, decode, encode
+from runtime.process.payload import class_part
 from runtime.wire.codec import Codec
 
 _THREAD_POOLS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")  # `import numpy` starts OpenBLAS threads
@@ -312,56 +319,6 @@ def received(sock: socket.socket) -> tuple[bytes, list[int]]:
 def exit_code(exc: SystemExit) -> int:
     """The code of a process, or of a thread that is an actor, that ends by it."""
     return (exc.code if isinstance(exc.code, int) else int(exc.code is not None)) & 0xFF
-
-
-def class_part(payload_fd: int) -> bytes:
-    """The part of a payload that is only the actor's class: all a zygote decodes."""
-    size = int.from_bytes(os.pread(payload_fd, 4, 0), "little")
-    return os.pread(payload_fd, size, 4)
-
-
-def constructor_part(payload_fd: int) -> bytes:
-    """The part of a payload that is the whole constructor call: decoded in the actor."""
-    skip = 4 + int.from_bytes(os.pread(payload_fd, 4, 0), "little")
-    return os.pread(payload_fd, os.fstat(payload_fd).st_size - skip, skip)
-
-
-def joined_payload(class_part: bytes | memoryview, constructor_part: bytes) -> bytes:
-    """A payload of both parts."""
-    return len(class_part).to_bytes(4, "little") + class_part + constructor_part
-
-
-def wait_for_parent(supervisor: int, middle: int) -> None:
-    """Wait until the middle process is gone and we are the supervisor's; then die when it dies.
-
-    PDEATHSIG set earlier would go off at the middle's exit. Any third parent: the supervisor is gone.
-    """
-    while (parent := os.getppid()) != supervisor:
-        if parent != middle:
-            os._exit(0)
-        os.sched_yield()
-    prctl.die_with_parent()
-    if os.getppid() != supervisor:
-        os._exit(0)
-
-
-def reset_signals() -> None:
-    """Default dispositions, as a fresh interpreter has them; SIGPIPE stays ignored."""
-    signal.set_wakeup_fd(-1)
-    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCHLD, signal.SIGQUIT):
-        signal.signal(number, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-
-
-def close_all_but(keep: set[int]) -> None:
-    """Close every descriptor but these and 0 to 2."""
-    low = 3
-    for fd in sorted(keep):
-        if fd >= low:
-            os.closerange(low, fd)
-            low = fd + 1
-    os.closerange(low, os.sysconf("SC_OPEN_MAX"))
 
 
 def _culprit(modules: set[str]) -> str:

@@ -24,7 +24,7 @@ from runtime import directory, host
 from runtime.memory.seal import sealed
 from runtime.plan import Program
 from runtime.process import prctl
-from runtime.process.zygote import joined_payload
+from runtime.process.payload import joined_payload
 from runtime.supervision.action import IgnoredStart, Refused, Result
 from runtime.supervision.event import DeleteChild, Event, RestartChild, StartChild, StopTree, TerminateChild
 from runtime.supervision.spec import Path, Spec, SupervisorSpec

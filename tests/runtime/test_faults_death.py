@@ -16,7 +16,7 @@ import pytest
 
 from actors import Actor, child, deadline, message
 from runtime import Supervisor
-from runtime.process.zygote import wait_for_parent
+from runtime.process.fork import wait_for_parent
 from runtime.testing import processes_of, wait_until
 from tests.runtime.cast import Start, Stopped
 

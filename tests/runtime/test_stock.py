@@ -11,8 +11,9 @@ from actors import Actor, child, message
 from runtime import Supervisor
 from runtime.memory.seal import sealed
 from runtime.process.order import Launch, decode
+from runtime.process.payload import joined_payload
 from runtime.process.stock import Stock, what_of
-from runtime.process.zygote import IS_WARM, joined_payload, received
+from runtime.process.zygote import IS_WARM, received
 from runtime.testing import wait_until
 
 ORDER = Launch(7, "a", "a", 1, "test", "/nowhere", "a", None, True, 0, 0, 0)
