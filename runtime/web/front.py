@@ -7,6 +7,7 @@ WB-3  A server that ends by itself is the death of its actor.
 
 import asyncio
 import importlib
+import inspect
 import os
 import socket
 from collections.abc import Mapping
@@ -82,6 +83,10 @@ class WebFront(Actor):
             raise TypeError(f'{type(self).__qualname__}: app: expected "module:attribute" or an override of app()')
         found = _imported(self._app_path)
         made: App = found if self._refs is None else found(**self._refs)
+        if not _is_app(made):
+            what = f"{self._app_path}{'' if self._refs is None else '(…)'}"
+            hint = "; a function that makes one is called when refs are given" if self._refs is None else ""
+            raise TypeError(f"{what}: expected an application, called with scope, receive and send, got {made!r}{hint}")
         return made
 
     async def on_start(self) -> None:
@@ -145,6 +150,19 @@ class WebFront(Actor):
     def _on_end(self, serving: asyncio.Task[None]) -> None:
         if not serving.cancelled():
             raise SystemExit("the HTTP server ended by itself") from serving.exception()  # WB-3
+
+
+def _is_app(found: object) -> bool:
+    """Whether it can be called as ASGI calls an application; of what tells no signature that is not known."""
+    if not callable(found):
+        return False
+    try:
+        inspect.signature(found).bind(None, None, None)
+    except TypeError:
+        return False
+    except ValueError:  # of a callable in C
+        return True
+    return True
 
 
 def _imported(path: str) -> Any:

@@ -92,3 +92,8 @@ def _received(client: socket.socket, nbytes: int) -> bytes:
         assert piece, "closed in the middle of an answer"
         raw += piece
     return raw
+
+
+def made_of(orders: object) -> object:
+    """A function that makes an application, as one with refs is."""
+    return orders

@@ -93,6 +93,13 @@ def test_a_front_without_an_application_is_a_failed_start(supervisor: Supervisor
         supervisor.start(child(WebFront, port=0), name="front")
 
 
+def test_a_function_that_makes_an_application_without_refs_is_a_failed_start_that_says_so(
+    supervisor: Supervisor,
+) -> None:
+    with pytest.raises(StartFailed, match=r"expected an application.* when refs are given"):
+        supervisor.start(child(WebFront, "tests.runtime.web.application:made_of", port=0), name="front")
+
+
 def test_an_ordered_stop_finishes_the_request_in_hand(supervisor: Supervisor, fifo: Path) -> None:
     front = gated(supervisor)
     address = front.address()
