@@ -86,7 +86,9 @@ class Troupe:
         self.mailboxes = Mailboxes(root, reporter, self._undertaker, self._closed)
         self._sweeper = Sweeper(self._launcher, self._known_pids)
         self._orders = Orders(root, system, self._events_write, self.seats.pollers)
-        self._understudies = Understudies(self._launcher, self.seats, self._orders, self._tokens, self._study)
+        self._understudies = Understudies(
+            self._launcher, self.seats, self._orders, self._tokens, self._study, self._sweeper.sweep_soon
+        )
         self._zygote_fd = -1
 
     def open(self) -> None:
@@ -251,6 +253,9 @@ class Troupe:
         """See `launch.Outcome`; the understudies have gone with the last one."""
         self._zygote_fd = os.pidfd_open(pid)
         self._loop.add_reader(self._zygote_fd, self._on_zygote_exit)
+
+    def learned(self) -> None:
+        """See `launch.Outcome`."""
         for worker in self:
             if worker.is_ready:
                 self._understudies.soon(worker)

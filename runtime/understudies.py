@@ -28,11 +28,15 @@ from runtime.process.zygote import ENTER
 from runtime.seats import Seats
 from runtime.worker import Worker
 
+_BUSY_SECONDS = 0.05  # until a zygote that is busy is asked again
+_DIED_SECONDS = 1.0  # until one that died is replaced: it may have died of what it studied
+
 
 @dataclass(slots=True)
 class _Part:
     launch: Launch
-    program: Program
+    worker: Worker
+    program: Program  # the worker's may be another when the part is to be played
     process: Waiting | None = None
 
 
@@ -46,24 +50,31 @@ class Understudies:
         orders: Orders,
         tokens: Iterator[int],
         due: Callable[[Worker, int], None],
+        died: Callable[[], None],
+        loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.get_running_loop,
     ) -> None:
         """Have them forked by a launcher.
 
         Args:
             tokens: of launches.
             due: called when a worker that was ready in that incarnation is to be studied, if it still is.
+            died: called when one has died: it is to be reaped.
+            loop: the supervisor's, once that runs.
         """
         self._launcher = launcher
         self._seats = seats
         self._orders = orders
         self._tokens = tokens
         self._due = due
+        self._died = died
+        self._loop = loop
         self._parts: dict[str, _Part] = {}
 
-    def soon(self, worker: Worker) -> None:
+    def soon(self, worker: Worker, seconds: float = RESTOCK_SECONDS) -> None:
         """A worker is ready: have its next incarnation prepared in a moment, where its program wants that."""
-        if worker.program.understudies and worker.program.host == "process":
-            asyncio.get_running_loop().call_later(RESTOCK_SECONDS, self._due, worker, worker.incarnation)
+        wants_one = worker.program.understudies and worker.program.host == "process"
+        if wants_one and worker.path not in self._parts:
+            self._loop().call_later(seconds, self._due, worker, worker.incarnation)
 
     def study(self, worker: Worker, fds: list[int]) -> None:
         """Have one forked that knows the worker's next launch.
@@ -73,19 +84,27 @@ class Understudies:
         """
         self.dismiss(worker.path)
         launch = self._orders.next_of(worker, next(self._tokens), self._seats.take())
-        self._parts[worker.path] = _Part(launch, worker.program)
-        self._launcher.study(launch, fds, worker.pid)
+        self._parts[worker.path] = _Part(launch, worker, worker.program)
+        try:
+            if not self._launcher.study(launch, fds, worker.pid):
+                self.dismiss(worker.path)
+        except BlockingIOError:
+            self.dismiss(worker.path)
+            self.soon(worker, _BUSY_SECONDS)
 
     def arrived(self, token: int, pid: int, fds: list[int]) -> None:
         """It has been forked; pid 0: it could not be."""
-        parts = (part for part in self._parts.values() if part.launch.token == token)
-        part = next(parts, None) if pid else None
+        path = next((path for path, part in self._parts.items() if part.launch.token == token), None)
+        if path is not None and not pid:
+            self.dismiss(path)
         for fd in fds:
             sock = socket.socket(fileno=fd)
-            if part is None:
+            if path is None or not pid:
                 sock.close()
             else:
+                part = self._parts[path]
                 part.process = Waiting(pid, sock)
+                self._loop().add_reader(part.process.fileno(), self._on_word, part, part.process)
 
     def enter(self, worker: Worker, launch: Launch, snapshots: list[int]) -> int:
         """Let the worker's understudy take the part; returns its pid, or 0 when there is none that could (UD-1)."""
@@ -97,7 +116,7 @@ class Understudies:
         try:
             if wanted == studied and part.program is worker.program and part.process and part.process.is_ready():
                 part.process.order(ENTER, snapshots)
-                part.process.dismiss()
+                self._hang_up(part.process)
                 worker.seat = studied.seat
                 return part.process.pid
         except OSError:  # it was killed
@@ -118,5 +137,19 @@ class Understudies:
 
     def _let_go(self, part: _Part) -> None:
         if part.process is not None:
-            part.process.dismiss()
+            self._hang_up(part.process)
         self._seats.leave(part.launch.seat)
+
+    def _hang_up(self, process: Waiting) -> None:
+        self._loop().remove_reader(process.fileno())
+        process.dismiss()
+
+    def _on_word(self, part: _Part, process: Waiting) -> None:
+        try:
+            process.hear()
+        except BlockingIOError:
+            return
+        except OSError:  # it was killed
+            self.dismiss(part.worker.path)
+            self._died()
+            self.soon(part.worker, _DIED_SECONDS)

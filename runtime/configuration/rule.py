@@ -9,6 +9,7 @@ RU-3  A significant child may end, so it is not permanent; and its supervisor sa
 RU-4  {"$ref" = …} stands alone and names an actor of the file, or one to be started under a dynamic supervisor of it.
 RU-5  {"$region" = …} stands alone and names a region of the file.
 RU-6  host = "thread" stands beside nothing that takes a process of its own.
+RU-7  durable_every says when the file that durable names is written.
 """
 
 from collections.abc import Iterator, Mapping
@@ -69,12 +70,18 @@ def undecided(places: list[Place]) -> list[Problem]:
 
 
 def broken_rules(places: list[Place]) -> list[Problem]:
-    """RU-2 to RU-6."""
+    """RU-2 to RU-7."""
     addresses = _addresses(places)
     return [
         problem
         for place in places
-        for problem in (*_dynamic(place), *_significant(place), *_references(place, addresses), *_thread(place))
+        for problem in (
+            *_dynamic(place),
+            *_significant(place),
+            *_references(place, addresses),
+            *_thread(place),
+            *_durable(place),
+        )
     ]
 
 
@@ -139,6 +146,13 @@ def _thread(place: Place) -> Iterator[Problem]:
         yield Problem((*path, "shutdown"), 'a duration or "infinity" beside host = "thread"', '"kill"')
     if isinstance(limits, dict) and "max_rss" in limits:
         yield Problem((*path, "limits", "max_rss"), 'none beside host = "thread"', shown(limits["max_rss"]))
+
+
+def _durable(place: Place) -> Iterator[Problem]:
+    """RU-7."""
+    every = place.table.get("durable_every", "message")
+    if every != "message" and "durable" not in place.table:
+        yield Problem((*place.path, "durable_every"), "durable beside it", shown(every))
 
 
 @dataclass(frozen=True, slots=True)

@@ -267,7 +267,9 @@ class WorkerTable(_Table):
                 option = value.to_limits()
             case _:
                 option = value
-        checked(ChildOptions(**{str(info.field_name): option}), "")  # type: ignore[arg-type]  # what checked is for
+        beside = {"durable": "any"} if info.field_name == "durable_every" else {}  # whether it is there: RU-7
+        options: dict[str, Any] = {**beside, str(info.field_name): option}
+        checked(ChildOptions(**options), "")
         return value
 
     def to_options(self) -> ChildOptions:

@@ -9,7 +9,8 @@ same process has had to copy are known to the kernel, and can be copied before a
 
 HE-1  Nothing depends on it: where the kernel cannot, or has no such pages left, the heap stays as it is.
 HE-2  Collecting a stretch takes some milliseconds in which nothing else happens; it is the caller's to find the time.
-HE-3  Of a process that has written to much, not more than MOST_COPIED_BYTES is copied.
+HE-3  Of a process that has written to much, not more than MOST_COPIED_BYTES is copied. Mappings over LARGEST_BYTES are
+      data, and left alone; so is a stretch that is less than half full, which a large page would fill with nothing.
 """
 
 import ctypes
@@ -21,8 +22,9 @@ from collections.abc import Iterator
 HUGE_BYTES = 1 << 21  # a large page of x86-64, and of aarch64 with small ones of 4 KiB
 _MADV_COLLAPSE = 25  # linux/mman.h, since Linux 6.1; asked for, it is done whatever transparent_hugepage/enabled says
 _MADV_POPULATE_WRITE = 23  # linux/mman.h, since Linux 5.14
-_EXCLUSIVE = 1 << 56  # of a word of /proc/<pid>/pagemap: the page is mapped by nobody else (proc_pid_pagemap(5))
+_EXCLUSIVE, _PRESENT = 1 << 56, 1 << 63  # of a word of /proc/<pid>/pagemap: mapped by nobody else, mapped at all
 MOST_COPIED_BYTES = 8 << 20
+LARGEST_BYTES = 64 << 20
 _PAGE = mmap.PAGESIZE
 _KEPT = (1 << 20) // 512
 
@@ -38,9 +40,16 @@ _libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 
 def stretches() -> Iterator[int]:
     """The addresses of all stretches of HUGE_BYTES of this process's heap that could each be one page."""
-    for start, end, name in _private():
-        if name in ("", "[heap]"):
-            yield from range(-(-start // HUGE_BYTES) * HUGE_BYTES, end - HUGE_BYTES + 1, HUGE_BYTES)
+    fd = os.open("/proc/self/pagemap", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        for start, end, name in _private():
+            if name in ("", "[heap]"):
+                for each in range(-(-start // HUGE_BYTES) * HUGE_BYTES, end - HUGE_BYTES + 1, HUGE_BYTES):
+                    words = _pagemap(fd, each, each + HUGE_BYTES)
+                    if sum(word & _PRESENT != 0 for word in words) >= len(words) // 2:
+                        yield each
+    finally:
+        os.close(fd)
 
 
 def collect(address: int) -> None:
@@ -62,7 +71,7 @@ def copy_what_is_written_by(pid: int) -> int:
     fd = os.open(f"/proc/{pid}/pagemap", os.O_RDONLY | os.O_CLOEXEC)
     try:
         for start, end, _ in list(_private()):
-            words = array("Q", os.pread(fd, (end - start) // _PAGE * 8, start // _PAGE * 8))
+            words = _pagemap(fd, start, end)
             for page in (n for n, word in enumerate(words) if word & _EXCLUSIVE):
                 if copied >= MOST_COPIED_BYTES:
                     return copied
@@ -74,13 +83,18 @@ def copy_what_is_written_by(pid: int) -> int:
 
 
 def _private() -> Iterator[tuple[int, int, str]]:
-    """Start, end and name of this process's private writable memory, its stack excepted."""
+    """Start, end and name of this process's private writable memory, its stack and large data excepted (HE-3)."""
     with open("/proc/self/maps") as maps:
         rows = [line.rstrip("\n").split(None, 5) for line in maps]
     for bounds, flags, _, _, _, *name in rows:
-        if flags == "rw-p" and name != ["[stack]"]:
-            start, end = (int(each, 16) for each in bounds.split("-"))
+        start, end = (int(each, 16) for each in bounds.split("-"))
+        if flags == "rw-p" and name != ["[stack]"] and end - start <= LARGEST_BYTES:
             yield start, end, "".join(name)
+
+
+def _pagemap(fd: int, start: int, end: int) -> "array[int]":
+    """A word for each page (proc_pid_pagemap(5))."""
+    return array("Q", os.pread(fd, (end - start) // _PAGE * 8, start // _PAGE * 8))
 
 
 def _advise(address: int, nbytes: int, advice: int) -> None:

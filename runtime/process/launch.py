@@ -10,6 +10,8 @@ LA-5  A zygote that cannot be made (no descriptors, no processes) is tried again
 LA-6  A launch that is cancelled has failed only once its zygote is gone, and whatever had come of it has been ended: a
       process that was forked and not reported may have taken messages.
 LA-7  What the zygote has launched before it has imported: the next launch of that goes to a spare, past the zygote.
+LA-8  Nothing is imported for an understudy: what fails or hangs then would cost others their starts. It is studied
+      once a launch has imported it.
 """
 
 import asyncio
@@ -54,6 +56,9 @@ class Outcome(Protocol):
     def understudy(self, token: int, pid: int, fds: list[int]) -> None:
         """A process that has studied that launch waits at the other end of a socket; pid 0: it could not be forked."""
 
+    def learned(self) -> None:
+        """The zygote has imported for a launch what it had not before: understudies of that can be had (LA-8)."""
+
     def threads_at_import(self, token: int, module: str) -> None:
         """A warning: that module starts threads when it is imported."""
 
@@ -86,7 +91,6 @@ class Launcher:
         self._sock: socket.socket | None = None
         self._in_flight: dict[int, _InFlight] = {}
         self._cold: set[bytes] = set()
-        self._studied: dict[int, bytes] = {}  # by token, until it is known what came of it
         self._is_open = True
         self._is_condemned = False
         self._stacks_fd = -1
@@ -172,15 +176,15 @@ class Launcher:
                 return
         self._send(_InFlight(launch, fds, what))
 
-    def study(self, launch: Launch, fds: list[int], like: int) -> None:
+    def study(self, launch: Launch, fds: list[int], like: int) -> bool:
         """Have a process forked that waits to be launched so, like the one of that pid.
 
-        Nothing comes of it where it has to be launched cold.
+        Returns:
+            False when nothing will come of it: what it needs has not been imported by a launch yet (LA-8).
+        Raises:
+            BlockingIOError: the zygote has so many orders that it takes no more for now.
         """
-        what = what_of(launch, fds[1])
-        if what not in self._cold:
-            self._studied[launch.token] = what
-            self._order(Study(launch, like), fds)
+        return self._stock.knows(what_of(launch, fds[1])) and self._order(Study(launch, like), fds)
 
     def cancel(self, token: int) -> None:
         """It takes too long: whatever holds it up is in the zygote, which writes down where, ends and is replaced.
@@ -274,12 +278,27 @@ class Launcher:
     def _restock(self) -> None:
         """Order the spares that are missing."""
         if self._sock is not None and not self._is_renewed and (missing := self._stock.order()):
-            self._order(Spares(missing))
+            try:
+                self._order(Spares(missing))
+            except BlockingIOError:
+                self._stock.not_ordered(missing)
+                asyncio.get_running_loop().call_later(RESTOCK_SECONDS, self._restock)
 
-    def _order(self, order: Setup | Spares | Study, fds: Sequence[int] = ()) -> None:
-        if self._sock is not None:
-            with contextlib.suppress(OSError):  # it has just died: its successor is told
-                socket.send_fds(self._sock, [encode(order)], fds)
+    def _order(self, order: Setup | Spares | Study, fds: Sequence[int] = ()) -> bool:
+        """Send an order; False when there is no zygote.
+
+        Raises:
+            BlockingIOError: it has so many that it takes no more for now.
+        """
+        if self._sock is None:
+            return False
+        try:
+            socket.send_fds(self._sock, [encode(order)], fds)
+        except BlockingIOError:
+            raise
+        except OSError:  # it has just died: its successor is told
+            return False
+        return True
 
     def _send(self, flight: _InFlight) -> None:
         token = flight.launch.token
@@ -313,7 +332,6 @@ class Launcher:
                 case Spare(pid, 0):
                     self._stock.add(0 if self._is_renewed else pid, fds)
                 case Spare(pid, token):
-                    self._studied.pop(token, None)
                     self._outcome.understudy(token, pid, fds)
                 case Report() as report:
                     self._reported(report)
@@ -321,9 +339,6 @@ class Launcher:
             self._replace()
 
     def _reported(self, report: Report) -> None:
-        what = self._studied.pop(report.token, None)
-        if what is not None and report.threads:
-            self._cold.add(what)
         flight = self._in_flight.get(report.token)
         if flight is None:
             return
@@ -335,7 +350,8 @@ class Launcher:
         del self._in_flight[report.token]
         if report.pid:
             if isinstance(flight.launch, Launch) and flight.launch.warm and not self._is_renewed:
-                self._stock.learn(flight.what)
+                if self._stock.learn(flight.what):
+                    self._outcome.learned()
                 self._restock()
             self._outcome.launched(report.token, report.pid)
         else:

@@ -32,12 +32,25 @@ class Waiting:
         """
         if not self._is_warm:
             try:
-                self._is_warm = self._sock.recv(len(IS_WARM)) == IS_WARM
+                self.hear()
             except BlockingIOError:
                 return False
-            if not self._is_warm:
-                raise BrokenPipeError
         return True
+
+    def hear(self) -> None:
+        """It has said that it is warm, or has ended.
+
+        Raises:
+            BlockingIOError: neither.
+            OSError: it is gone.
+        """
+        self._is_warm = self._sock.recv(len(IS_WARM)) == IS_WARM
+        if not self._is_warm:
+            raise BrokenPipeError
+
+    def fileno(self) -> int:
+        """Of the socket: readable when there is something to hear."""
+        return self._sock.fileno()
 
     def order(self, raw: bytes, fds: list[int]) -> None:
         """Give it the order.
@@ -62,11 +75,17 @@ class Stock:
         self._ordered = 0
         self.wanted = 1
 
-    def learn(self, what: bytes) -> None:
-        """From now on that is imported before a spare is forked (SK-1)."""
-        if what not in self._known:
-            self._known.add(what)
-            self.dismiss()
+    def knows(self, what: bytes) -> bool:
+        """That is imported before a spare is forked."""
+        return what in self._known
+
+    def learn(self, what: bytes) -> bool:
+        """From now on that is imported before a spare is forked (SK-1); False when it was before."""
+        if what in self._known:
+            return False
+        self._known.add(what)
+        self.dismiss()
+        return True
 
     def order(self) -> int:
         """How many more are to be forked; they are counted as under way from now on."""
@@ -75,6 +94,10 @@ class Stock:
         missing = max(0, self.wanted - len(self._spares) - self._ordered)
         self._ordered += missing
         return missing
+
+    def not_ordered(self, count: int) -> None:
+        """So many that `order` has counted could not be ordered."""
+        self._ordered -= count
 
     def add(self, pid: int, fds: list[int]) -> None:
         """One that was ordered; pid 0: it could not be forked, or without a descriptor: not be received."""

@@ -142,7 +142,8 @@ class Zygote:
             case Spares(count):
                 self._owed += count
             case Study() as study:
-                self._studies.append((study, [os.dup(fd) for fd in fds]))
+                self._studies.append((study, fds.copy()))
+                fds.clear()  # ours until it is forked
             case Launch() as launch:
                 if not launch.warm or self._import(launch, class_part(fds[1])):
                     self._launch(launch, fds)
@@ -215,14 +216,20 @@ class Zygote:
             _, snapshots = _waited(sock)
             return part.play(*snapshots or [-1])
 
-        if self._import(launch, class_part(fds[1])):
+        if (class_part(fds[1]), launch.durable is not None) in self._classes:
             self._fork_waiting(understudy, launch.token)
+        else:  # nobody waits for it who could be told why an import failed
+            self._sock.send(encode(Spare(0, launch.token)))
         for fd in fds:
             os.close(fd)
 
     def _fork_waiting(self, main: Callable[[socket.socket], int], token: int = 0) -> None:
         """Fork a process that runs main() with its end of a socket, and report it with the other."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        except OSError:  # no more descriptors to be had
+            self._sock.send(encode(Spare(0, token)))
+            return
 
         def waiting() -> int:
             ours.close()
@@ -249,6 +256,8 @@ class Zygote:
         try:
             wait_for_parent(self._supervisor, middle)
             self._sock.close()
+            for fd in (fd for _, fds in self._studies for fd in fds):
+                os.close(fd)
             faulthandler.disable()  # an actor has last words of its own
             os.close(self._stacks_fd)
             reset_signals()

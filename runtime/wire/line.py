@@ -6,7 +6,7 @@ does for the dead.
 
 LI-1  What a message needs before it can be sent is had by the message's deadline, or the message is not sent: a
       supervisor that is stopped holds up nobody for longer.
-LI-2  An answer that nobody waited for is dropped before the line's next request.
+LI-2  An answer that nobody waited for is taken before the session's next request, and what it gave is given back.
 """
 
 import contextlib
@@ -14,7 +14,8 @@ import errno
 import os
 import socket
 import threading
-from time import monotonic_ns
+import time
+from time import monotonic, monotonic_ns
 from typing import Any
 
 import msgspec
@@ -25,6 +26,8 @@ from actors.errors import ActorError, DeadlineExceeded, NoSuchSystem, SystemGone
 from runtime.wire import control, stream
 from runtime.wire.answer import Answer, Failed, Welcome, decode_answer
 
+_LEAVE_SECONDS = 1.0  # for a waiter that was woken up
+_QUEUE_SECONDS = 0.005
 _LEAST_SECONDS = 0.05  # far more than an answer takes: a deadline that is nearly over is no supervisor that is stopped
 
 
@@ -38,7 +41,8 @@ class Lines:
         self._lock = threading.Lock()
         self._session: stream.Channel | None = None
         self._session_lock = threading.Lock()
-        self._is_owed = False  # an answer by the session
+        self._owed: Any = None  # what the session was asked and has not answered
+        self._abandoned: list[stream.Channel] = []  # sessions that were interrupted
         self._is_shut = False
 
     def open(self) -> tuple[Welcome, int]:
@@ -68,10 +72,11 @@ class Lines:
             SystemGone, ActorError: as of `request`.
         """
         patience = _patience()
+        until = None if patience is None else monotonic() + patience
         if not self._session_lock.acquire(timeout=-1 if patience is None else patience):
             raise self._late()
         try:
-            return self._registered(message, _patience())
+            return self._registered(message, until)
         except TimeoutError as exc:
             raise self._late() from exc
         finally:
@@ -123,7 +128,10 @@ class Lines:
         if session is not None:
             with contextlib.suppress(OSError):  # the supervisor has hung up
                 session.sock.shutdown(socket.SHUT_RDWR)  # whoever waits for an answer by it gets `SystemGone`
+        has_left = self._session_lock.acquire(timeout=_LEAVE_SECONDS)  # it is not to be closed under his hands
         self._let_go()
+        if has_left:
+            self._session_lock.release()
 
     def after_fork(self) -> None:
         """In the child of a fork: what was open is the parent's."""
@@ -137,38 +145,71 @@ class Lines:
 
     def _let_go(self) -> None:
         with self._lock:
-            lines, self._idle = self._idle, []
+            lines = [*self._idle, *self._abandoned]
+            self._idle, self._abandoned = [], []
             if self._session is not None:
                 lines.append(self._session)
                 self._session = None
         for line in lines:
             line.close()
 
-    def _registered(self, message: Any, timeout: float | None) -> tuple[Any, list[int]]:
-        if self._session is None:
-            session, _, board = self._connect(timeout)
-            os.close(board)
-            self._session, self._is_owed = session, False
+    def _registered(self, message: Any, until: float | None) -> tuple[Any, list[int]]:
         session = self._session
-        session.sock.settimeout(timeout)
-        if self._is_owed:  # LI-2
-            _, late = self._received(session)
-            for fd in late:
-                os.close(fd)
-        self._is_owed = True
+        if session is None:
+            session, _, board = self._connect(_left(until))
+            os.close(board)
+            if self._is_shut:
+                session.close()
+                raise self._closed()
+            self._session, self._owed = session, None
+        is_settled = False
         try:
-            result = self._exchange(session, message, None)
-        except ActorError:
-            self._is_owed = False
+            session.sock.settimeout(_left(until))
+            result = self._late_answer(session, message) if self._owed is not None else None
+            if result is None:
+                self._owed = message
+                result = self._exchange(session, message, None)
+            self._owed = None
+            is_settled = True
+        except TimeoutError:  # LI-2
+            is_settled = True
             raise
-        self._is_owed = False
+        except ActorError:
+            self._owed = None
+            is_settled = True
+            raise
+        except OSError as exc:
+            raise SystemGone(self._system, "unknown", f"the supervisor is gone ({exc})") from exc
+        finally:
+            if not is_settled:  # KeyboardInterrupt: nobody knows what has been sent and received
+                self._abandoned.append(session)  # open: what is registered by it lives on
+                self._session = None
         return result
+
+    def _late_answer(self, session: stream.Channel, message: Any) -> tuple[Any, list[int]] | None:
+        """Take the answer that is owed: it is this message's where that is the same; else it is given back (LI-2)."""
+        owed, late = self._owed, None
+        with contextlib.suppress(ActorError):  # it was refused
+            late = self._taken(session, owed)
+        self._owed = None
+        if late is None or owed == message:
+            return late
+        for fd in late[1]:
+            os.close(fd)
+        if isinstance(owed, control.MakeSlab):
+            self._owed = control.FreeSlab(number=late[0])
+            self._exchange(session, self._owed, None)
+        return None
 
     def _exchange(self, line: stream.Channel, message: Any, fds: list[int] | None) -> tuple[Any, list[int]]:
         try:
             line.put(stream.encode(message), fds)
         except (OSError, stream.Protocol, OverflowError, UnicodeError) as exc:  # no descriptors, too large, no text
             raise ActorError(f"{type(message).__name__}: {exc}") from exc
+        return self._taken(line, message)
+
+    def _taken(self, line: stream.Channel, message: Any) -> tuple[Any, list[int]]:
+        """Wait for the answer to a message that was sent."""
         answer, received = self._received(line)
         if isinstance(answer, Failed):
             raise error_of(answer)
@@ -194,6 +235,9 @@ class Lines:
         except (OSError, stream.Protocol, msgspec.MsgspecError) as exc:
             raise SystemGone(self._system, "unknown", f"the supervisor is gone ({exc})") from exc
 
+    def _closed(self) -> SystemGone:
+        return SystemGone(self._system, "no", "this client is closed")
+
     def _late(self) -> DeadlineExceeded:
         return DeadlineExceeded(self._system, "no", "the supervisor did not answer in time")
 
@@ -211,9 +255,10 @@ class Lines:
 
     def _connect(self, timeout: float | None) -> tuple[stream.Channel, Welcome, int]:
         if self._is_shut:
-            raise SystemGone(self._system, "no", "this client is closed")
-        line = stream.Channel(connect(self._directory, self._system))
-        line.sock.settimeout(timeout)
+            raise self._closed()
+        until = None if timeout is None else monotonic() + timeout
+        line = stream.Channel(connect(self._directory, self._system, timeout))
+        line.sock.settimeout(_left(until))
         try:
             value, fds = self._exchange(line, control.Hello(pid=os.getpid()), None)
         except SystemGone as exc:
@@ -233,22 +278,46 @@ def _patience() -> float | None:
     return None if until_ns == NEVER else max(_LEAST_SECONDS, (until_ns - monotonic_ns()) / 1e9)
 
 
-def connect(directory: str, system: str) -> socket.socket:
+def _left(until: float | None) -> float | None:
+    """Seconds until then, for a socket: at least a moment, since 0 means not to wait at all."""
+    return None if until is None else max(0.001, until - monotonic())
+
+
+def connect(directory: str, system: str, timeout: float | None = None) -> socket.socket:
     """A connection to the control socket below directory.
 
+    Args:
+        timeout: seconds that it may take; a supervisor that takes no connections lets them queue, and then wait.
     Raises:
         NoSuchSystem: nobody listens there.
+        TimeoutError: the timeout passed.
     """
+    until = None if timeout is None else monotonic() + timeout
+    while True:
+        try:
+            return _connected(directory, system)
+        except BlockingIOError as exc:  # the queue is full; nothing tells when it is not
+            if until is not None and monotonic() >= until:
+                raise TimeoutError(f"{system}: takes no connections") from exc
+            time.sleep(_QUEUE_SECONDS)
+
+
+def _connected(directory: str, system: str) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    sock.setblocking(False)
     try:
         fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             sock.connect(f"/proc/self/fd/{fd}/control")  # sun_path holds 107 bytes; a directory may be longer
         finally:
             os.close(fd)
+    except BlockingIOError:
+        sock.close()
+        raise
     except OSError as exc:
         sock.close()
         raise NoSuchSystem(system, str(exc)) from exc
+    sock.setblocking(True)
     return sock
 
 

@@ -1,10 +1,14 @@
 """Understudies: the supervisor's book of them with socket pairs for processes; and real ones, whose actors die."""
 
+import contextlib
+import functools
+import importlib
 import itertools
 import os
 import signal
 import socket
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +21,27 @@ from runtime.mailbox.box import directory_of
 from runtime.memory.seal import sealed
 from runtime.orders import Orders
 from runtime.plan import Program
+from runtime.process.exit import children_of
 from runtime.process.order import Launch
 from runtime.process.zygote import ENTER, IS_WARM, received
 from runtime.testing import wait_until
 from runtime.understudies import Understudies
 from runtime.worker import Worker
+from tests.runtime.cast import descriptors_of
 from tests.runtime.test_stock import spares_of
 
 NEXT = Launch(99, "a", "a", 2, "test", "/nowhere", directory_of("a"), None, True, 0, 0, 0)
 SEAT = 5
+ONCE = """
+import os
+from actors import Actor, message
+if os.path.exists({flag!r}):
+    os._exit(3)
+class Once(Actor):
+    @message
+    def say(self) -> int:
+        return 1
+"""
 
 
 class Zygote:
@@ -34,9 +50,14 @@ class Zygote:
     def __init__(self) -> None:
         self.studied: list[tuple[Launch, list[int], int]] = []
         self.left: list[int] = []
+        self.is_busy = False
+        self.knows_it = True
 
-    def study(self, launch: Launch, fds: list[int], like: int) -> None:
+    def study(self, launch: Launch, fds: list[int], like: int) -> bool:
+        if self.is_busy:
+            raise BlockingIOError
         self.studied.append((launch, fds, like))
+        return self.knows_it
 
     def take(self) -> int:
         return SEAT
@@ -64,9 +85,31 @@ class Process:
         return raw, len(fds)
 
 
-def a_book(zygote: Any) -> Understudies:
+class Loop:
+    """What is read and what is due, by hand."""
+
+    def __init__(self) -> None:
+        self.readers: dict[int, Callable[[], None]] = {}
+        self.later: list[tuple[float, Callable[[], None]]] = []
+        self.died = 0
+
+    def add_reader(self, fd: int, callback: Callable[..., None], *args: Any) -> None:
+        self.readers[fd] = functools.partial(callback, *args)
+
+    def remove_reader(self, fd: int) -> None:
+        del self.readers[fd]
+
+    def call_later(self, seconds: float, callback: Callable[..., None], *args: Any) -> None:
+        self.later.append((seconds, functools.partial(callback, *args)))
+
+    def reap(self) -> None:
+        self.died += 1
+
+
+def a_book(zygote: Any, loop: Any) -> Understudies:
     """Of understudies whose first launch has the token 7."""
-    return Understudies(zygote, zygote, Orders("/nowhere", "test", 0, 0), itertools.count(7), lambda *_: None)
+    orders = Orders("/nowhere", "test", 0, 0)
+    return Understudies(zygote, zygote, orders, itertools.count(7), lambda *_: None, loop.reap, lambda: loop)
 
 
 def a_program() -> Program:
@@ -76,6 +119,11 @@ def a_program() -> Program:
 @pytest.fixture
 def zygote() -> Zygote:
     return Zygote()
+
+
+@pytest.fixture
+def loop() -> Loop:
+    return Loop()
 
 
 @pytest.fixture
@@ -91,8 +139,8 @@ def process() -> Iterator[Process]:
 
 
 @pytest.fixture
-def understudies(zygote: Any, worker: Worker, process: Process) -> Iterator[Understudies]:
-    book = a_book(zygote)
+def understudies(zygote: Any, loop: Any, worker: Worker, process: Process) -> Iterator[Understudies]:
+    book = a_book(zygote, loop)
     book.study(worker, [1, 2, 3])
     book.arrived(7, 12, process.fds)
     yield book
@@ -166,12 +214,42 @@ def test_one_that_arrives_when_it_is_not_wanted_any_more_is_dismissed(understudi
     late.sock.close()
 
 
-def test_one_that_could_not_be_forked_is_none(zygote: Any, worker: Worker, process: Process) -> None:
-    book = a_book(zygote)
+def test_one_that_could_not_be_forked_is_none(zygote: Any, loop: Any, worker: Worker, process: Process) -> None:
+    book = a_book(zygote, loop)
     book.study(worker, [])
     book.arrived(7, 0, process.fds)
     assert book.enter(worker, NEXT, []) == 0
     assert process.hears() == (b"", 0)
+    assert zygote.left == [SEAT]
+
+
+def test_one_that_dies_while_it_waits_is_reaped_and_replaced_in_a_while(
+    understudies: Understudies, worker: Worker, process: Process, zygote: Zygote, loop: Loop
+) -> None:
+    [hear] = loop.readers.values()
+    process.sock.send(IS_WARM)
+    hear()
+    assert (loop.died, loop.later) == (0, [])
+
+    process.sock.close()
+    hear()
+
+    assert (loop.died, loop.readers, zygote.left) == (1, {}, [SEAT])
+    assert [seconds for seconds, _ in loop.later] == [1.0]
+    assert understudies.enter(worker, NEXT, []) == 0
+
+
+def test_what_no_launch_has_imported_is_not_studied(zygote: Any, loop: Any, worker: Worker) -> None:
+    zygote.knows_it = False
+    a_book(zygote, loop).study(worker, [])
+    assert (zygote.left, loop.later) == ([SEAT], [])
+
+
+def test_a_zygote_that_is_busy_is_asked_again(zygote: Any, loop: Any, worker: Worker) -> None:
+    zygote.is_busy = True
+    a_book(zygote, loop).study(worker, [])
+    assert zygote.left == [SEAT]
+    assert len(loop.later) == 1
 
 
 class Counter(Actor):
@@ -203,18 +281,11 @@ class Kept(Counter):
 
 
 def who_knows_a_part(system: Supervisor) -> set[int]:
-    """Pids of those in the zygote's group that have a page mapped."""
+    """Pids of those that wait with a mailbox open."""
     found = set()
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            name, rest = (entry / "stat").read_text().split("(", 1)[1].rsplit(") ", 1)
-            maps = (entry / "maps").read_text() if name == "understudy-zyg" else ""
-        except OSError:  # it has ended meanwhile
-            continue
-        if "understudy-page" in maps and int(rest.split()[1]) == system.pid:
-            found.add(int(entry.name))
+    for pid in spares_of(system):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            found.update([pid] if any(name.endswith("/mailbox") for name in descriptors_of(pid)) else [])
     return found
 
 
@@ -268,16 +339,54 @@ def test_nobody_knows_the_part_of_an_actor_that_is_stopped_for_good(supervisor: 
 
 
 @pytest.mark.process
-def test_after_the_zygotes_death_there_is_another_understudy(supervisor: Supervisor) -> None:
-    counter = supervisor.start(child(Counter), name="counter", understudies=1)
-    before = one_that_knows(supervisor)
-    zygotes = [int(pid) for pid in _children(supervisor.pid) if os.getpgid(int(pid)) == int(pid) and _is_zygote(pid)]
-    os.kill(zygotes[0], signal.SIGKILL)
-    assert wait_until(lambda: who_knows_a_part(supervisor) not in (set(), {before}))
-    waiting = one_that_knows(supervisor)
-    os.kill(counter.pid(), signal.SIGKILL)
-    assert counter.add() == 1
-    assert waiting not in who_knows_a_part(supervisor)
+def test_an_understudy_that_was_killed_is_reaped_and_replaced(supervisor: Supervisor) -> None:
+    supervisor.start(child(Counter), name="counter", understudies=1)
+    killed = one_that_knows(supervisor)
+    os.kill(killed, signal.SIGKILL)
+    assert wait_until(lambda: not Path(f"/proc/{killed}").exists())
+    assert one_that_knows(supervisor) != killed
+
+
+@pytest.mark.process
+def test_after_the_zygotes_death_understudies_come_back_with_the_next_launch(supervisor: Supervisor) -> None:
+    counters = [supervisor.start(child(Counter), name=f"counter{n}", understudies=1) for n in range(3)]
+    assert wait_until(lambda: len(who_knows_a_part(supervisor)) == 3)
+    kill_the_zygote(supervisor)
+    assert wait_until(lambda: not who_knows_a_part(supervisor))
+    os.kill(counters[0].pid(), signal.SIGKILL)
+    assert counters[0].add() == 1
+    assert wait_until(lambda: len(who_knows_a_part(supervisor)) == 3)
+
+
+@pytest.mark.process
+def test_a_module_that_cannot_be_imported_any_more_costs_one_zygote_and_nobody_else(
+    supervisor: Supervisor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "once.py").write_text(ONCE.format(flag=str(tmp_path / "flag")))
+    monkeypatch.syspath_prepend(tmp_path)
+    once = importlib.import_module("once")
+    with Supervisor("once", path=[str(tmp_path), *sys.path]) as system:
+        bad = system.start(child(once.Once), name="bad", understudies=1)
+        assert bad.say() == 1
+        (tmp_path / "flag").touch()
+        kill_the_zygote(system)
+        first = zygotes_of(system)
+        assert system.start(child(Counter), name="good", understudies=1).add() == 1
+        one_that_knows(system)
+        assert zygotes_of(system) == first
+        assert bad.say() == 1
+
+
+@pytest.mark.process
+def test_no_actor_holds_pages_that_others_are_still_to_study(nothing_left: Path) -> None:
+    with Supervisor("many", max_restarts=100, backoff=None) as system:
+        counters = [system.start(child(Counter), name=f"counter{n}", understudies=1) for n in range(12)]
+        kill_the_zygote(system)
+        for each in counters:
+            os.kill(each.pid(), signal.SIGKILL)
+        pids = [each.pid() for each in counters]
+        pages = [len(pages_of(pid)) for pid in pids]
+    assert pages == [1] * 12
 
 
 @pytest.mark.process
@@ -297,9 +406,27 @@ def test_no_spare_outlives_the_actor_that_it_was_kept_for(supervisor: Supervisor
     assert wait_until(lambda: len(spares_of(supervisor)) == 1)
 
 
-def _children(pid: int) -> list[str]:
-    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+def pages_of(pid: int) -> set[int]:
+    """The pages that a process has open, by their inodes."""
+    found = set()
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            found.update([entry.stat().st_ino] if "understudy-page" in os.readlink(entry) else [])
+    return found
 
 
-def _is_zygote(pid: str) -> bool:
-    return Path(f"/proc/{pid}/comm").read_text().strip() == "understudy-zyg"
+def kill_the_zygote(system: Supervisor) -> None:
+    """And wait for the next one."""
+    [before] = zygotes_of(system)
+    os.kill(before, signal.SIGKILL)
+    assert wait_until(lambda: zygotes_of(system) not in ([], [before]))
+
+
+def zygotes_of(system: Supervisor) -> list[int]:
+    """Pids, once they say that they are zygotes; spares are in the group of theirs."""
+    found = []
+    for pid, group in children_of(system.pid):
+        if pid == group:
+            with contextlib.suppress(OSError):  # it has ended meanwhile
+                found.extend([pid] if Path(f"/proc/{pid}/comm").read_text().startswith("understudy-zyg") else [])
+    return found

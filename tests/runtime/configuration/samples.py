@@ -242,15 +242,15 @@ BROKEN = {
         "F:3: children.a.durable: expected an actor with snapshot and restore, got Gateway",
     ),
     "durable_every": (
-        '[children.a]\nactor = "MODULE:Gateway"\ndurable_every = 0',
+        '[children.a]\nactor = "MODULE:Gateway"\ndurable_every = 0\ndurable = "s.db"',
         'F:3: children.a.durable_every: expected "message" or seconds above 0, got 0',
     ),
     "durable_every without a file": (
         '[children.a]\nactor = "MODULE:Gateway"\ndurable_every = "2s"',
-        "F:3: children.a.durable_every: expected durable beside it, got 2.0 alone",
+        'F:3: children.a.durable_every: expected durable beside it, got "2s"',
     ),
     "durable_every in words": (
-        '[children.a]\nactor = "MODULE:Gateway"\ndurable_every = "often"',
+        '[children.a]\nactor = "MODULE:Gateway"\ndurable_every = "often"\ndurable = "s.db"',
         (
             'F:3: children.a.durable_every: expected "message" or a duration like "100ms", "5s", "2m", "6h", or '
             'seconds, got "often"'
