@@ -242,7 +242,7 @@ BROKEN = {
         "F:3: children.a.durable: expected an actor with snapshot and restore, got Gateway",
     ),
     "durable_every": (
-        '[children.a]\nactor = "MODULE:Gateway"\ndurable_every = 0\ndurable = "s.db"',
+        '[children.a]\nactor = "MODULE:Inventory"\ndurable_every = 0\ndurable = "s.db"\nargs = [{}]',
         'F:3: children.a.durable_every: expected "message" or seconds above 0, got 0',
     ),
     "durable_every without a file": (
@@ -250,7 +250,7 @@ BROKEN = {
         'F:3: children.a.durable_every: expected durable beside it, got "2s"',
     ),
     "durable_every in words": (
-        '[children.a]\nactor = "MODULE:Gateway"\ndurable_every = "often"\ndurable = "s.db"',
+        '[children.a]\nactor = "MODULE:Inventory"\ndurable_every = "often"\ndurable = "s.db"\nargs = [{}]',
         (
             'F:3: children.a.durable_every: expected "message" or a duration like "100ms", "5s", "2m", "6h", or '
             'seconds, got "often"'
