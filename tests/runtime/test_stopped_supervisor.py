@@ -3,8 +3,10 @@
 import contextlib
 import os
 import signal
+import socket
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -122,3 +124,49 @@ def test_a_client_can_be_closed_while_a_thread_of_it_waits(supervisor: Superviso
         assert not ended.wait(0.1)
         client.close()
         assert ended.wait(20)
+
+
+def test_a_supervisor_that_takes_no_connections_holds_up_nobody(
+    supervisor: Supervisor, runtime_directory: Path
+) -> None:
+    supervisor.start(child(Echo), name="echo")
+    waiting: list[socket.socket] = []
+    with connect(supervisor.name) as client, stopped(supervisor.pid):
+        with contextlib.suppress(BlockingIOError):  # the queue is full
+            while True:
+                waiting.append(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+                waiting[-1].setblocking(False)
+                waiting[-1].connect(str(runtime_directory / supervisor.name / "control"))
+        with deadline(0.2), pytest.raises(DeadlineExceeded):
+            client.ref("echo", Echo).say(1)
+    for each in waiting:
+        each.close()
+    assert supervisor.ref("echo", Echo).say(2) == 2
+
+
+def test_memory_that_came_too_late_is_given_back(supervisor: Supervisor) -> None:
+    echo = supervisor.start(child(Echo), name="echo")
+    assert echo.say(0) == 0
+    with stopped(supervisor.pid), deadline(0.2), pytest.raises(DeadlineExceeded):
+        echo.say(bytes(20 << 20))
+    assert len(echo.say(bytes(1 << 20))) == 1 << 20  # type: ignore[arg-type]
+    assert supervisor.memory().large < 20 << 20
+
+
+def test_an_interrupted_request_leaves_the_next_ones_their_own_answers(supervisor: Supervisor) -> None:
+    echo = supervisor.start(child(Echo), name="echo")
+    assert echo.say(0) == 0
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        with stopped(supervisor.pid):
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+            with pytest.raises(KeyboardInterrupt), deadline(20):
+                echo.say(bytes(300_000))
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    for size in (300_000, 600_000, 1_200_000):
+        assert echo.say(bytes(size)) == bytes(size)
