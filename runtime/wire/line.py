@@ -40,7 +40,8 @@ class Lines:
         self._idle: list[stream.Channel] = []
         self._lock = threading.Lock()
         self._session: stream.Channel | None = None
-        self._session_lock = threading.Lock()
+        self._session_lock = threading.RLock()  # which knows whose it is, whenever a KeyboardInterrupt comes
+        self._is_asking = False
         self._owed: Any = None  # what the session was asked and has not answered
         self._abandoned: list[stream.Channel] = []  # sessions that were interrupted
         self._is_shut = False
@@ -73,14 +74,17 @@ class Lines:
         """
         patience = _patience()
         until = None if patience is None else monotonic() + patience
-        if not self._session_lock.acquire(timeout=-1 if patience is None else patience):
-            raise self._late()
         try:
-            return self._registered(message, until)
+            if self._session_lock.acquire(timeout=-1 if patience is None else patience):
+                return self._registered(message, until)
         except TimeoutError as exc:
             raise self._late() from exc
         finally:
-            self._session_lock.release()
+            try:  # noqa: SIM105  # no call before it, at which a KeyboardInterrupt could come
+                self._session_lock.release()
+            except RuntimeError:  # it is not ours: not had in time, or interrupted
+                pass
+        raise self._late()
 
     def prepare(self, message: Any, fds: list[int] | None = None) -> tuple[Any, list[int]]:
         """`request` for a message that is to be sent (LI-1).
@@ -135,7 +139,7 @@ class Lines:
 
     def after_fork(self) -> None:
         """In the child of a fork: what was open is the parent's."""
-        self._lock, self._session_lock = threading.Lock(), threading.Lock()
+        self._lock, self._session_lock, self._is_asking = threading.Lock(), threading.RLock(), False
         self._let_go()
 
     def shut(self) -> None:
@@ -162,7 +166,9 @@ class Lines:
                 session.close()
                 raise self._closed()
             self._session, self._owed = session, None
-        is_settled = False
+        if self._is_asking:
+            raise ActorError(f"{type(message).__name__}: from a signal handler, in the midst of another request")
+        is_settled, self._is_asking = False, True
         try:
             session.sock.settimeout(_left(until))
             result = self._late_answer(session, message) if self._owed is not None else None
@@ -181,6 +187,7 @@ class Lines:
         except OSError as exc:
             raise SystemGone(self._system, "unknown", f"the supervisor is gone ({exc})") from exc
         finally:
+            self._is_asking = False
             if not is_settled:  # KeyboardInterrupt: nobody knows what has been sent and received
                 self._abandoned.append(session)  # open: what is registered by it lives on
                 self._session = None
