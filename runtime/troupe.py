@@ -293,12 +293,13 @@ class Troupe:
         ended = process_exit.reap(worker.pid)
         if ended is None:
             return
-        self._on_events()  # it may have said that it was ready just before
+        if not worker.is_ready:
+            self._on_events()  # it may have said that it was just before
         self._loop.remove_reader(worker.pidfd)
         process_exit.kill_group(worker.pid)
+        self._ends.process(worker, ended)
         self._sweeper.sweep_soon()
         self.seats.leave(worker.seat)
-        self._ends.process(worker, ended)
 
     # ---- what the ensembles report
 
