@@ -36,12 +36,14 @@ from runtime.wire.line import Lines
 
 def play(launch: Launch, page_fd: int, payload_fd: int, board_fd: int, snapshots_fd: int = -1) -> int:
     """Be the actor until its end; returns the exit code. Called in a fresh fork of the zygote."""
-    return study(launch, page_fd, payload_fd, board_fd).play(snapshots_fd)
+    return Part(launch, page_fd, payload_fd, board_fd).play(snapshots_fd)
 
 
 def study(launch: Launch, page_fd: int, payload_fd: int, board_fd: int) -> "Part":
     """Get ready for being the actor, while it may still live: nothing is written to its page, nothing read."""
-    return Part(launch, page_fd, payload_fd, board_fd)
+    part = Part(launch, page_fd, payload_fd, board_fd)
+    part.map_in()
+    return part
 
 
 class Part:
@@ -50,11 +52,14 @@ class Part:
     def __init__(self, launch: Launch, page_fd: int, payload_fd: int, board_fd: int) -> None:
         self._launch = launch
         self._page = page = Page(page_fd)
-        page.map_in()
         lanes = OpenedLanes(f"{launch.directory}/{launch.mailbox}/{lane}" for lane in ("mailbox", "urgent"))
         self._host = Host(launch, page, Board(board_fd, launch.seat, launch.pollers), fifos=lanes)
         self._payload_fd = payload_fd
         self._last_words = _last_words_file(page_fd, page.last_words_at)
+
+    def map_in(self) -> None:
+        """See `Page.map_in`."""
+        self._page.map_in()
 
     def play(self, snapshots_fd: int) -> int:
         """Be the actor until its end; returns the exit code."""
