@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from runtime.process.heap import HUGE_BYTES, WIDEN
+from runtime.process.heap import HUGE_BYTES, LARGEST_BYTES, WIDEN
 
 _HAS_LARGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage").exists()
 _LOOK = """
@@ -53,3 +53,27 @@ def test_what_is_no_heap_cannot_be_collected() -> None:
     )
     errno, _, _ = _looked(program)
     assert errno
+
+
+_MAPPED = """
+import mmap
+from runtime.process import heap
+before = set(heap.stretches())
+data = mmap.mmap(-1, {nbytes}, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+for at in range(0, {nbytes}, {step}):
+    data[at] = 1
+print(len(set(heap.stretches()) - before), 0, 0)
+"""
+
+
+def test_large_data_is_left_alone() -> None:
+    gained, _, _ = _looked(_MAPPED.format(nbytes=LARGEST_BYTES + HUGE_BYTES, step=4096))
+    assert gained == 0
+
+
+def test_what_is_mostly_empty_is_left_alone() -> None:
+    nbytes = 8 * HUGE_BYTES
+    empty, _, _ = _looked(_MAPPED.format(nbytes=nbytes, step=HUGE_BYTES))
+    full, _, _ = _looked(_MAPPED.format(nbytes=nbytes, step=4096))
+    assert empty == 0
+    assert full >= 7

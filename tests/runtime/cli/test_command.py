@@ -40,6 +40,16 @@ def test_help_lists_every_command_and_the_exit_codes(capsys: pytest.CaptureFixtu
     assert "Exit codes:" in out
 
 
+@pytest.mark.parametrize("command", ["ask", "tell", "ps"])
+def test_both_words_for_help_help_with_every_command(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    outs = []
+    for word in ("-h", "--help"):
+        assert main([command, word]) == 0
+        outs.append(capsys.readouterr().out)
+    assert outs[0] == outs[1]
+    assert outs[0].startswith("Usage:")
+
+
 @pytest.mark.parametrize(
     ("error", "code"),
     [
