@@ -93,9 +93,9 @@ class Understudies:
             self.soon(worker, _BUSY_SECONDS)
 
     def arrived(self, token: int, pid: int, fds: list[int]) -> None:
-        """It has been forked; pid 0: it could not be."""
+        """It has been forked; pid 0: it could not be, or without fds: not be received."""
         path = next((path for path, part in self._parts.items() if part.launch.token == token), None)
-        if path is not None and not pid:
+        if path is not None and not (pid and fds):
             self.dismiss(path)
         for fd in fds:
             sock = socket.socket(fileno=fd)

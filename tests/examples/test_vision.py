@@ -15,7 +15,6 @@ RUN = [sys.executable, "-m", "runtime.cli", "run", str(FILE)]
 
 
 def test_every_image_arrives_and_the_rate_is_said(nothing_left: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("numpy")
     monkeypatch.setenv("FRAMES", "60")
 
     ended = subprocess.run(RUN, capture_output=True, text=True, timeout=60, check=False)

@@ -220,7 +220,6 @@ def test_a_thread_that_started_actors_may_end_without_taking_them_along(start: S
 
 
 def test_the_zygote_forks_with_one_thread_only(start: Start, system: Supervisor) -> None:
-    pytest.importorskip("numpy")
     for _ in range(3):
         start(child(Numeric)).total()
 

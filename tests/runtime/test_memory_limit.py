@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 
 from actors import Actor, Layout, NotFound, OutOfMemory, array, child, deadline, message
@@ -117,7 +118,6 @@ def test_a_payload_over_the_limit_is_refused_where_it_is_sent(small: Supervisor)
 
 def test_a_slow_receiver_makes_its_sender_wait_for_room(small: Supervisor) -> None:
     gate = small.start(child(Gate), name="gate")
-    numpy = pytest.importorskip("numpy")
     chunk = numpy.ones(MIB, "u1")
     sent = []
 
@@ -204,7 +204,6 @@ def test_regions_payloads_and_snapshots_share_one_limit(small: Supervisor) -> No
 
 
 def test_a_system_says_what_each_actor_holds_and_keeps(supervisor: Supervisor) -> None:
-    numpy = pytest.importorskip("numpy")
     hoarder = supervisor.start(child(Hoarder), name="hoarder")
     supervisor.start(child(Counter), name="counter")
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -227,7 +228,6 @@ def test_nested_values_arrive_equal_and_of_the_same_type(system: Supervisor, val
 
 
 def test_numpy_arrays_arrive_equal_and_of_the_same_type(start: Start) -> None:
-    numpy = pytest.importorskip("numpy")
     echo = start(child(Echo))
 
     for array in (

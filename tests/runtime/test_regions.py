@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy
 import pytest
 
 from actors import (
@@ -231,7 +232,6 @@ def test_a_region_travels_in_a_message_and_in_an_answer(system: Supervisor, cler
 
 
 def test_a_layout_of_a_dtype_travels_too(system: Supervisor, clerk: Clerk) -> None:
-    numpy = pytest.importorskip("numpy")
     dtype = numpy.dtype([("gbp", "f8", (100,)), ("updated", "u8"), ("at", [("x", "f8"), ("y", "f8")], (3,))])
     updated = clerk.set(0, 1.5)
 

@@ -109,7 +109,6 @@ def test_one_killed_as_it_answers_leaves_no_slab(start: Start, system: Superviso
 
 
 def test_a_client_killed_while_it_holds_answers_gives_them_back(start: Start, system: Supervisor) -> None:
-    pytest.importorskip("numpy")
     sender = start(child(Sender))
     read, write = os.pipe()
     pid = os.fork()
@@ -132,7 +131,6 @@ def test_a_client_killed_while_it_holds_answers_gives_them_back(start: Start, sy
 
 
 def test_a_client_that_has_detached_keeps_what_it_still_looks_at(supervisor: Supervisor) -> None:
-    pytest.importorskip("numpy")
     supervisor.start(child(Sender), name="sender")
     with connect("test") as client:
         held = client.ref("sender", Sender).give_array(1 << 20)

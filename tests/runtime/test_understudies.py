@@ -223,6 +223,15 @@ def test_one_that_could_not_be_forked_is_none(zygote: Any, loop: Any, worker: Wo
     assert zygote.left == [SEAT]
 
 
+def test_one_whose_socket_could_not_be_received_leaves_its_seat(zygote: Any, loop: Any, worker: Worker) -> None:
+    book = a_book(zygote, loop)
+    book.study(worker, [])
+    book.arrived(7, 12, [])
+    assert zygote.left == [SEAT]
+    book.soon(worker)  # and may be studied anew
+    assert len(loop.later) == 1
+
+
 def test_one_that_dies_while_it_waits_is_reaped_and_replaced_in_a_while(
     understudies: Understudies, worker: Worker, process: Process, zygote: Zygote, loop: Loop
 ) -> None:

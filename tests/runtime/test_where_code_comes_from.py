@@ -219,7 +219,6 @@ class Notebook:
 
 @pytest.fixture
 def kernel(nothing_left: Path) -> Iterator[Notebook]:
-    pytest.importorskip("ipykernel")
     opened = Notebook()
     yield opened
     opened.close()
@@ -399,7 +398,6 @@ def test_a_module_that_starts_a_thread_when_imported_is_warned_of_and_works(noth
 
 
 def test_numpy_in_an_actor_starts_warm_and_keeps_the_users_environment(nothing_left: Path, tmp_path: Path) -> None:
-    pytest.importorskip("numpy")
     script = """
     import os
     import numpy

@@ -29,7 +29,6 @@ def fill(view, number):
 
 @pytest.mark.parametrize("layout", SIZES)
 def test_a_writer_killed_at_any_instruction_leaves_the_last_commit(make, farm, deaths, layout):
-    pytest.importorskip("numpy")
     region, farmed = make(layout), farm(layout)
     dice = random.Random(17)
     told = 0

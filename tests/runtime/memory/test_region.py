@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 
+import numpy
 import pytest
 
 from actors.errors import (
@@ -175,7 +176,6 @@ def test_without_numpy_arrays_are_memoryviews(make, monkeypatch):
 
 
 def test_with_numpy_arrays_are_arrays(make):
-    numpy = pytest.importorskip("numpy")
     region = make(Marks)
     with region.write() as view:
         view.grid[:] = numpy.arange(6).reshape(2, 3)
@@ -188,7 +188,6 @@ def test_with_numpy_arrays_are_arrays(make):
 
 
 def test_a_structured_dtype_is_a_layout(make):
-    numpy = pytest.importorskip("numpy")
     layout = Layout.of(numpy.dtype([("id", "u4"), ("where", "f8", (2,))]))
     region = make(layout)
     with region.write() as view:
