@@ -13,7 +13,6 @@ LO-7  Who waits keeps nothing of the message before: neither what it was given n
 """
 
 import asyncio
-import inspect
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
@@ -23,10 +22,8 @@ from actors.actor import Actor
 from actors.context import Context
 from actors.deadline import NOTHING, ambient
 from actors.errors import NoSuchMessage
+from actors.role import role_of
 from actors.timer import Timer
-
-ON_DOWN, ON_LETTER = "on_down", "on_letter"
-NOTICES = (ON_DOWN, ON_LETTER)  # hooks that are called between messages, as messages of the supervisor's own
 
 Envelope = tuple[Any, str, Sequence[Any], Mapping[str, Any]]
 """A message in hand: the inbox's own token for it, its name, its arguments. A plain tuple: every message makes one."""
@@ -88,8 +85,8 @@ class Part:
     actor: Actor
     context: Context
     handlers: dict[str, Callable[..., Any]]
-    asynchronous: set[str]
-    concurrent: set[str]
+    asynchronous: frozenset[str]
+    concurrent: frozenset[str]
     crash_on_raise: bool
     tasks: set["asyncio.Task[None]"] = field(default_factory=set)
     crashes: list[BaseException] = field(default_factory=list)
@@ -101,16 +98,9 @@ def part_of(actor: Actor, context: Context, *, crash_on_raise: bool, notices: Ma
     Args:
         notices: of each hook that is called as a message is, what calls it.
     """
-    table = type(actor).__messages__
-    hooked = {name for name in notices if inspect.iscoroutinefunction(getattr(actor, name))}
-    return Part(
-        actor,
-        context,
-        {name: getattr(actor, name) for name in table} | dict(notices),
-        {name for name, entry in table.items() if entry.is_async} | hooked,
-        {name for name, entry in table.items() if entry.is_async and entry.options.concurrent},
-        crash_on_raise,
-    )
+    role = role_of(type(actor))
+    handlers = {entry.name: getattr(actor, entry.name) for entry in role.entries}
+    return Part(actor, context, handlers | dict(notices), role.asynchronous, role.concurrent, crash_on_raise)
 
 
 async def run(part: Part, inbox: Inbox) -> str:

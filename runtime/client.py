@@ -38,7 +38,7 @@ from runtime.wire.line import Lines
 
 _unnamed = itertools.count(1)
 _ROOT = Path(__file__).resolve().parent.parent
-_WARDEN = f"{WIDEN}; import sys; sys.path.insert(0, sys.argv.pop(1)); from runtime.warden import main; main()"
+_WARDEN = f"{WIDEN}\nimport sys; sys.path.insert(0, sys.argv.pop(1)); from runtime.warden import main; main()"
 
 
 class Client(Handle):

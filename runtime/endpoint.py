@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import itertools
 import os
-import random
 import threading
 import weakref
 from collections.abc import Callable, Coroutine
@@ -99,7 +98,7 @@ class Endpoint:
         self._channels: list[Channel] = []
         self._next_id = _ids()
         self._closed = False
-        _endpoints.add(self)
+        _endpoints.add(weakref.ref(self, _endpoints.discard))
 
     def now_ns(self) -> int:
         """CLOCK_MONOTONIC."""
@@ -336,15 +335,16 @@ def _wait_until_ns(until_ns: int | None) -> int | None:
 
 def _ids() -> Callable[[], int]:
     """Ask ids: 64-bit, from a random start, so that no two processes or forks ever share one."""
-    return itertools.count(random.SystemRandom().getrandbits(62) + 1).__next__
+    return itertools.count((int.from_bytes(os.urandom(8), "little") >> 2) + 1).__next__
 
 
-_endpoints: "weakref.WeakSet[Endpoint]" = weakref.WeakSet()
+_endpoints: "set[weakref.ref[Endpoint]]" = set()
 
 
 def _after_fork() -> None:
-    for endpoint in _endpoints:
-        endpoint.after_fork()
+    for endpoint in [each() for each in _endpoints]:
+        if endpoint is not None:
+            endpoint.after_fork()
 
 
 os.register_at_fork(after_in_child=_after_fork)

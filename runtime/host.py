@@ -18,10 +18,11 @@ import socket
 import sys
 import traceback
 
+from actors.actor import Actor
 from actors.interfaces import attach
 from runtime.durable import keeper
 from runtime.endpoint import Endpoint
-from runtime.life import REPLY_FIFO_BYTES, Host, live
+from runtime.life import REPLY_FIFO_BYTES, Host, learn, live
 from runtime.mailbox.fifo import OpenedLanes
 from runtime.mailbox.page import Page
 from runtime.mailbox.patience import Board
@@ -83,8 +84,10 @@ class Part:
         return 0
 
 
-def prepare(launch: Launch) -> None:
-    """Import what is needed by an actor with a durable state only; the zygote does, once."""
+def prepare(launch: Launch, actor: type[Actor]) -> None:
+    """Have ready what all lives of a class need: its role; imports for a durable state. The zygote does, once."""
+    with contextlib.suppress(Exception):  # told by the start
+        learn(actor)
     if launch.durable is not None:
         with contextlib.suppress(ImportError):  # told by the start
             keeper.database()

@@ -11,7 +11,7 @@ LF-3  Nothing is sent to become ready but one frame on the supervisor's event pi
 
 import asyncio
 import contextlib
-import inspect
+import functools
 import os
 import weakref
 from collections.abc import Coroutine
@@ -26,9 +26,10 @@ from actors.context import Context
 from actors.errors import ActorError
 from actors.layout import Layout
 from actors.letter import Letter
-from actors.loop import NOTICES, ON_DOWN, ON_LETTER, Part, call_hook, part_of, run
-from actors.message import BoundMessage, MessageEntry, messages_of
+from actors.loop import Part, call_hook, part_of, run
+from actors.message import BoundMessage, MessageEntry
 from actors.ref import Ref
+from actors.role import NOTICES, ON_DOWN, ON_LETTER, Role, role_of
 from runtime import crash
 from runtime.actorlog import logger
 from runtime.durable.keeper import Keeper
@@ -38,7 +39,7 @@ from runtime.mailbox import fifo
 from runtime.mailbox.asyncinbox import AsyncInbox, ConcurrentInbox
 from runtime.mailbox.fifo import Fifos
 from runtime.mailbox.inbox import BlockingInbox, Inbox
-from runtime.mailbox.page import BEAT_NS, LAST_WORDS_SIZE, LISTENS, TASKS_SIGNAL, Page
+from runtime.mailbox.page import BEAT_NS, LAST_WORDS_SIZE, LISTENS, TASKS_SIGNAL, Page, Table, packed
 from runtime.mailbox.patience import Board, Patience
 from runtime.mailbox.replies import Replies
 from runtime.memory.lock import Holder
@@ -54,7 +55,7 @@ from runtime.wire.line import Lines
 from runtime.wire.placeholder import RefTo, RegionTo
 
 REPLY_FIFO_BYTES = 4096
-_HOOKS = ("on_start", "on_stop", "on_error", *NOTICES)
+_KEPT = 128  # classes
 
 
 class Host:
@@ -170,16 +171,28 @@ def live(host: Host, launch: Launch, page: Page, payload_fd: int, snapshots_fd: 
     os.close(payload_fd)
     args = tuple(_resolved(value, host) for value in args)
     kwargs = {key: _resolved(value, host) for key, value in kwargs.items()}
-    entries = list(messages_of(actor_class).values())
-    page.publish(entries)
-    life = _Life(host, launch, page, actor_class, entries, snapshots_fd)
+    life = _Life(host, launch, page, actor_class, snapshots_fd)
     try:
-        if _is_async(actor_class):
+        if life.role.is_async:
             _run_async(life, args, kwargs, last_words)
         else:
             _run_blocking(life.play(life.inbox(BlockingInbox, patience=Patience(host.board)), args, kwargs))
     finally:
         life.close()
+
+
+def learn(actor_class: type[Actor]) -> None:
+    """Work out what is the same in every life of a class; forks inherit it.
+
+    Raises:
+        ValueError: its message table is too large; a life of it says so too.
+    """
+    _table_of(role_of(actor_class))
+
+
+@functools.lru_cache(_KEPT)
+def _table_of(role: Role) -> Table:
+    return packed(role.entries)
 
 
 class _Life:
@@ -191,19 +204,16 @@ class _Life:
         launch: Launch,
         page: Page,
         actor_class: type[Actor],
-        entries: list[MessageEntry],
         snapshots_fd: int,
     ) -> None:
         self.snapshots_fd = snapshots_fd
         self.state: State | None = None
-        self.unsnapped = {entry.name for entry in entries if not entry.options.snapshot}
-        self.is_concurrent = any(entry.options.concurrent for entry in entries)
-        self.copied = {entry.name for entry in entries if entry.options.copy}
         self.host = host
         self.launch = launch
         self.page = page
         self.actor_class = actor_class
-        self.table = {entry.name: (n, entry.options.retry) for n, entry in enumerate(entries, 1)}
+        self.role = role_of(actor_class)
+        page.publish(_table_of(self.role))
         self.context = Context(host, actor_class, launch.path, launch.incarnation)
 
     async def play(self, inbox: Inbox, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -217,7 +227,7 @@ class _Life:
             self.state = self._state()
             await self.state.restore(actor.restore)  # type: ignore[attr-defined]  # has_snapshots has seen both
             commit = self.state.commits(actor.snapshot)  # type: ignore[attr-defined]
-            inbox.commit_by(commit, self.unsnapped, self.launch.snapshot_every)
+            inbox.commit_by(commit, self.role.unsnapped, self.launch.snapshot_every)
         inbox.busy_with("on_start")
         await call_hook(actor.on_start)
         inbox.busy_with("")
@@ -261,7 +271,7 @@ class _Life:
             f"{self.launch.directory}/{self.launch.mailbox}",
             endpoint.codec,
             replies,
-            self.table,
+            {entry.name: (n, entry.options.retry) for n, entry in enumerate(self.role.entries, 1)},
             endpoint.arena.lease,
             self._redelivered,
             fifos,
@@ -270,8 +280,8 @@ class _Life:
         inbox.give_up_by(self._unread)
         self.host.inbox = inbox
         inbox.hear(NOTICES, self.launch.notice_key)
-        inbox.copy_for(self.copied)
-        _inboxes.add(inbox)
+        inbox.copy_for(self.role.copied)
+        _inboxes.add(weakref.ref(inbox, _inboxes.discard))
         crash.arm(inbox, self.host, self.launch.incarnation)
         return inbox
 
@@ -302,7 +312,7 @@ def _run_async(life: _Life, args: tuple[Any, ...], kwargs: dict[str, Any], last_
     with asyncio.Runner(loop_factory=lambda: polite_loop(life.host.board)) as runner:
         _be_watched(runner.get_loop(), life.page, life.launch.heartbeat, last_words)
         try:
-            runner.run(life.play(life.inbox(ConcurrentInbox if life.is_concurrent else AsyncInbox), args, kwargs))
+            runner.run(life.play(life.inbox(ConcurrentInbox if life.role.concurrent else AsyncInbox), args, kwargs))
         finally:
             life.page.words[LISTENS] = life.page.words[BEAT_NS] = 0
 
@@ -332,12 +342,6 @@ def _run_blocking(coroutine: Coroutine[Any, Any, None]) -> None:
     raise RuntimeError("an actor without `async def` suspended its loop")
 
 
-def _is_async(actor_class: type[Actor]) -> bool:
-    hooks = (getattr(actor_class, name) for name in _HOOKS)
-    is_async = any(entry.is_async for entry in messages_of(actor_class).values())
-    return is_async or any(inspect.iscoroutinefunction(hook) for hook in hooks)
-
-
 def _resolved(value: Any, host: Host) -> Any:
     """Constructor arguments from a file, with what `{"$ref" = …}` and `{"$region" = …}` stand for."""
     if isinstance(value, RefTo):
@@ -351,12 +355,13 @@ def _resolved(value: Any, host: Host) -> Any:
     return value
 
 
-_inboxes: "weakref.WeakSet[Inbox]" = weakref.WeakSet()
+_inboxes: "set[weakref.ref[Inbox]]" = set()  # a WeakSet costs every fork eight more pages, see runtime.rehearsal
 
 
 def _disown() -> None:
-    for inbox in list(_inboxes):
-        inbox.disown()
+    for inbox in [each() for each in _inboxes]:
+        if inbox is not None:
+            inbox.disown()
 
 
 os.register_at_fork(after_in_child=_disown)  # LF-2

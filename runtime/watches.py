@@ -12,7 +12,7 @@ import msgspec
 
 from actors.certificate import DeathCertificate
 from actors.letter import Letter
-from actors.loop import ON_DOWN, ON_LETTER
+from actors.role import ON_DOWN, ON_LETTER
 from runtime.notices import Notices
 from runtime.troupe import Troupe
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from actors.certificate import DeathCertificate, MessageInHand
 from actors.child import Shutdown
-from actors.loop import NOTICES
+from actors.role import NOTICES
 from runtime.mailbox import page
 from runtime.mailbox.box import Box
 from runtime.plan import Program

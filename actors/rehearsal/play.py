@@ -25,7 +25,6 @@ from actors.errors import (
 )
 from actors.layout import Layout
 from actors.letter import Letter as PublicLetter
-from actors.loop import NOTICES
 from actors.message import BoundMessage, MessageEntry
 from actors.rehearsal.clockwork import Killed
 from actors.rehearsal.letter import DeadLetter, Letter, Pending
@@ -33,6 +32,7 @@ from actors.rehearsal.player import Exit, Player
 from actors.rehearsal.post import Post
 from actors.rehearsal.region import StageRegion
 from actors.rehearsal.watchers import Watchers
+from actors.role import NOTICES
 
 _MOST_TURNS = 20_000  # between two moves of time; a play that has more never comes to rest
 _BORN_NS = 1_000_000_000  # 0 would read as "no deadline"

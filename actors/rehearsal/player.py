@@ -25,15 +25,15 @@ from actors.context import Context
 from actors.form import form_of
 from actors.interfaces import Machine, using
 from actors.layout import Layout
-from actors.loop import NOTICES, call_hook, part_of, run
-from actors.message import BoundMessage, MessageEntry, messages_of
+from actors.loop import call_hook, part_of, run
+from actors.message import BoundMessage, MessageEntry
 from actors.region import Region
 from actors.rehearsal.clockwork import Clockwork, outside_loop
 from actors.rehearsal.inbox import ListInbox
 from actors.rehearsal.letter import copied
+from actors.role import NOTICES, role_of
 
 State = Literal["starting", "running", "restarting", "stopping", "stopped"]
-_HOOKS = ("on_start", "on_stop", "on_error", *NOTICES)
 _LOG_LINES = 50
 
 
@@ -287,7 +287,7 @@ class Player:
         self.log = _logger(self.log_lines).bind(actor=self.path, incarnation=self.incarnation)
         context = Context(self, self.actor, self.path, self.incarnation)
         self._variables = contextvars.Context()
-        self._loop = Clockwork(self.now_ns) if _is_async(self.actor) else None
+        self._loop = Clockwork(self.now_ns) if role_of(self.actor).is_async else None
         self.inbox.open_for(context, self._loop)
         life = self._live(context)
         self._life = life if self._loop is None else self._loop.create_task(life, context=self._variables)
@@ -322,11 +322,6 @@ class Player:
             except Exception:
                 context.log.exception("on_stop failed")  # the exit goes on
             return reason
-
-
-def _is_async(actor: type[Actor]) -> bool:
-    is_async = any(entry.is_async for entry in messages_of(actor).values())
-    return is_async or any(inspect.iscoroutinefunction(getattr(actor, hook)) for hook in _HOOKS)
 
 
 def _system_exit(end: SystemExit) -> Exit:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from actors.actor import Down
 from actors.certificate import DeathCertificate
 from actors.letter import Letter
-from actors.loop import ON_DOWN, ON_LETTER
+from actors.role import ON_DOWN, ON_LETTER
 
 
 class Watchers:

@@ -7,7 +7,7 @@ CM-2  Up to `every` tells that come one after the other share a commit. They are
 CM-3  One that runs again is committed alone, so that it does not share the fate of the message that ended the actor.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any
 
 from runtime.mailbox.lane import Lane, Token
@@ -27,7 +27,7 @@ class Commits:
     def __init__(
         self,
         commit: Commit,
-        unsnapped: set[str],
+        unsnapped: Container[str],
         every: int,
         words: Any,  # a memoryview, which mypy has no format of
         leases: dict[tuple[Lane, int], Payload],

@@ -149,7 +149,7 @@ class Inbox(ABC):
         """CLOCK_MONOTONIC."""
         return monotonic_ns()
 
-    def commit_by(self, commit: Commit, unsnapped: set[str], every: int) -> None:
+    def commit_by(self, commit: Commit, unsnapped: Container[str], every: int) -> None:
         """Have the state committed before answers are sent (runtime.memory.snapshots); arguments as of `Commits`."""
         self._commits = Commits(commit, unsnapped, every, self._words, self._leases)
 

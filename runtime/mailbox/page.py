@@ -25,6 +25,7 @@ import errno
 import mmap
 import os
 import signal
+from collections.abc import Sequence
 
 import msgpack
 
@@ -82,6 +83,10 @@ ASIDE_BYTES = 256 * 1024
 _MADV_POPULATE_WRITE = 23  # linux/mman.h; it fails where a touch would be a SIGBUS
 
 
+Table = tuple[bytes, int]
+"""A message table as it lies in a page, and how many of its messages have a watchdog of their own."""
+
+
 class Page:
     """One mapping of a page. The supervisor, the actor and every sender have one each; `close` unmaps it."""
 
@@ -136,22 +141,11 @@ class Page:
         """The second lane's journal."""
         return self.view[URGENT_JOURNAL_AT : URGENT_JOURNAL_AT + URGENT_JOURNAL_SIZE]
 
-    def publish(self, entries: list[MessageEntry]) -> None:
-        """Write the message table; it stays until the next incarnation publishes its own.
-
-        Raises:
-            ValueError: it does not fit, even with its signatures left out; more messages than have a number.
-        """
-        if len(entries) > MOST_MESSAGES:
-            raise ValueError(f"message table: expected at most {MOST_MESSAGES} messages, got {len(entries)}")
-        raw = _pack_table(entries, signatures=True)
-        if len(raw) > TABLE_SIZE:
-            raw = _pack_table(entries, signatures=False)
-        if len(raw) > TABLE_SIZE:
-            raise ValueError(f"message table: expected at most {TABLE_SIZE} bytes, got {len(raw)}")
+    def publish(self, table: Table) -> None:
+        """Write the message table; it stays until the next incarnation publishes its own."""
+        raw, self.words[WATCHED] = table
         self.view[TABLE_AT : TABLE_AT + len(raw)] = raw
         self.words[TABLE] = len(raw)
-        self.words[WATCHED] = sum(entry.options.watchdog is not None for entry in entries)
 
     def table(self) -> dict[str, MessageEntry]:
         """The message table as published; empty before the first start."""
@@ -247,7 +241,23 @@ def unread_bytes(words: memoryview) -> int:
     return words[EXTENT] if in_hand & (URGENT_LANE | ASIDE_LANE) else max(0, words[EXTENT] - in_hand + 1)
 
 
-def _pack_table(entries: list[MessageEntry], *, signatures: bool) -> bytes:
+def packed(entries: Sequence[MessageEntry]) -> Table:
+    """A message table, for `Page.publish`.
+
+    Raises:
+        ValueError: it does not fit, even with its signatures left out; more messages than have a number.
+    """
+    if len(entries) > MOST_MESSAGES:
+        raise ValueError(f"message table: expected at most {MOST_MESSAGES} messages, got {len(entries)}")
+    raw = _pack(entries, signatures=True)
+    if len(raw) > TABLE_SIZE:
+        raw = _pack(entries, signatures=False)
+    if len(raw) > TABLE_SIZE:
+        raise ValueError(f"message table: expected at most {TABLE_SIZE} bytes, got {len(raw)}")
+    return raw, sum(entry.options.watchdog is not None for entry in entries)
+
+
+def _pack(entries: Sequence[MessageEntry], *, signatures: bool) -> bytes:
     rows = []
     for entry in entries:
         options = entry.options

@@ -73,8 +73,8 @@ class ActorMain(Protocol):
         """Do all of `play` that can be done while another process still plays the part."""
         ...
 
-    def prepare(self, launch: Launch) -> None:
-        """Import, in the zygote, what this launch needs and others do not."""
+    def prepare(self, launch: Launch, actor: Any, /) -> None:
+        """Do, in the zygote, what every launch of this class needs and others do not."""
         ...
 
     def host_threads(self, gather: Gather, sock_fd: int, board_fd: int, stacks_fd: int, /) -> int:
@@ -109,6 +109,7 @@ class Zygote:
         self._owed = 0  # spares
         self._studies: deque[tuple[Study, list[int]]] = deque()  # understudies still to be forked
         self._stretches: list[int] = []  # of the heap, still to be collected
+        self._written = heap.Written()
         self._is_rehearsed = self._is_settled = self._has_launched = False
         self._libraries = loaded_libraries()  # ours: none of them has handlers that matter (FO-3)
         self._forks_siblings = can_fork_sibling(set())
@@ -163,6 +164,7 @@ class Zygote:
             while self._stretches and is_idle():
                 with contextlib.suppress(OSError):  # HE-1
                     heap.collect(self._stretches.pop())
+            self._written.rearranged()
         elif self._studies:
             self._fork_understudy(*self._studies.popleft())
         else:
@@ -174,6 +176,7 @@ class Zygote:
             self._main.warm_up(_REHEARSALS)
         gc.collect()
         gc.freeze()
+        self._written.rearranged()
         self._stretches = list(heap.stretches())
         self._is_rehearsed = self._is_settled = True
 
@@ -208,15 +211,17 @@ class Zygote:
 
     def _fork_understudy(self, study: Study, fds: list[int]) -> None:
         launch = study.launch
+        kind = class_part(fds[1]), launch.durable is not None
+        pages = self._written.by(kind, study.like)
 
         def understudy(sock: socket.socket) -> int:
             part = self._main.study(launch, *fds)
             with contextlib.suppress(OSError):  # HE-1
-                heap.copy_what_is_written_by(study.like)
+                heap.copy(pages)
             _, snapshots = _waited(sock)
             return part.play(*snapshots or [-1])
 
-        if (class_part(fds[1]), launch.durable is not None) in self._classes:
+        if kind in self._classes:
             self._fork_waiting(understudy, launch.token)
         else:  # nobody waits for it who could be told why an import failed
             self._sock.send(encode(Spare(0, launch.token)))
@@ -246,10 +251,12 @@ class Zygote:
 
     def _forked(self, main: Callable[[], int]) -> int:
         """Fork an actor, the supervisor's child, that runs main(); returns its pid."""
-        if not self._forks_siblings:
-            return fork_twice(lambda middle: self._be_actor(middle, main))
-        pid = fork_sibling()
-        return pid or self._be_actor(0, main)
+        if self._forks_siblings:
+            pid = fork_sibling() or self._be_actor(0, main)
+        else:
+            pid = fork_twice(lambda middle: self._be_actor(middle, main))
+        self._written.forked(pid)
+        return pid
 
     def _be_actor(self, middle: int, main: Callable[[], int]) -> NoReturn:
         code = 1
@@ -282,7 +289,7 @@ class Zygote:
             os.environ[name] = "1"
         try:
             self._classes[key] = self._codec.decode_value(1, encoded)
-            self._main.prepare(launch)
+            self._main.prepare(launch, self._classes[key])
         except Undecodable as exc:
             self._report(launch, error="".join(traceback.format_exception(exc.__cause__ or exc)))
             return False

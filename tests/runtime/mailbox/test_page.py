@@ -7,7 +7,7 @@ import pytest
 
 from actors.message import MessageEntry, MessageOptions
 from runtime.mailbox import page
-from runtime.mailbox.page import LAST_WORDS_SIZE, LOG_RING_SIZE, Page
+from runtime.mailbox.page import LAST_WORDS_SIZE, LOG_RING_SIZE, Page, packed
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_the_message_table_arrives_as_published(fd: int, made: Page) -> None:
     ]
     assert made.table() == {}
 
-    made.publish(entries)
+    made.publish(packed(entries))
 
     other = Page(fd)
     assert list(other.table().values()) == entries
@@ -59,12 +59,12 @@ def test_the_message_table_arrives_as_published(fd: int, made: Page) -> None:
 def test_a_table_that_is_too_large_loses_its_signatures_first(made: Page) -> None:
     entries = [MessageEntry(f"message{n}", False, MessageOptions(), "x" * 400) for n in range(100)]
 
-    made.publish(entries)
+    made.publish(packed(entries))
 
     assert [entry.name for entry in made.table().values()] == [entry.name for entry in entries]
     assert {entry.signature for entry in made.table().values()} == {"(…)"}
     with pytest.raises(ValueError, match="message table"):
-        made.publish([MessageEntry("m" * 60 + str(n), False, MessageOptions(), "") for n in range(1000)])
+        packed([MessageEntry("m" * 60 + str(n), False, MessageOptions(), "") for n in range(1000)])
 
 
 def test_last_words_keep_their_end_and_can_be_forgotten(made: Page) -> None:

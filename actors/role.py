@@ -1,0 +1,53 @@
+"""Roles: what a class of actors says of how it is played. Worked out once for each class."""
+
+import inspect
+from dataclasses import dataclass
+from typing import Any
+
+from actors.message import MessageEntry, messages_of
+
+ON_DOWN, ON_LETTER = "on_down", "on_letter"
+NOTICES = (ON_DOWN, ON_LETTER)  # hooks that are called between messages, as messages of the supervisor's own
+_HOOKS = ("on_start", "on_stop", "on_error", *NOTICES)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Role:
+    """A class of actors as its players see it.
+
+    Attributes:
+        entries: its messages, in the order of the class.
+        is_async: something of it is `async def`: a message or a hook.
+        asynchronous: names of those messages and notices whose handler is `async def`.
+        concurrent: names of the messages that run side by side.
+        copied: names of the messages whose large arguments are private copies.
+        unsnapped: names of the messages after which the state is not committed.
+    """
+
+    entries: tuple[MessageEntry, ...]
+    is_async: bool
+    asynchronous: frozenset[str]
+    concurrent: frozenset[str]
+    copied: frozenset[str]
+    unsnapped: frozenset[str]
+
+
+def cast(actor: type[Any]) -> Role:
+    """Work out the role of an actor class that has its message table."""
+    entries = tuple(messages_of(actor).values())
+    messages = {entry.name for entry in entries if entry.is_async}
+    hooks = {name for name in _HOOKS if inspect.iscoroutinefunction(getattr(actor, name))}
+    return Role(
+        entries,
+        bool(messages or hooks),
+        frozenset(messages | hooks.intersection(NOTICES)),
+        frozenset(entry.name for entry in entries if entry.is_async and entry.options.concurrent),
+        frozenset(entry.name for entry in entries if entry.options.copy),
+        frozenset(entry.name for entry in entries if not entry.options.snapshot),
+    )
+
+
+def role_of(actor: type[Any]) -> Role:
+    """The role of an actor class."""
+    role: Role = actor.__role__
+    return role
