@@ -34,9 +34,9 @@ _RECENT = 256  # forks: an actor is asked about a moment after it was forked
 _PAGE = mmap.PAGESIZE
 _KEPT = (1 << 20) // 512
 
-WIDEN = f"""heap = [b""] * {14 * _KEPT}
-for n in range(len(heap)): heap[n] = bytes(479)
-heap = heap[::{_KEPT // 2}]"""
+WIDEN = f"""_kept = [b""] * {14 * _KEPT}
+for _n in range(len(_kept)): _kept[_n] = bytes(479)
+_kept = _kept[::{_KEPT // 2}]"""
 """Python that has the interpreter take the memory for its objects in one piece, before imports take it piece by piece
 with libraries in between: a stretch of 2 MiB is collected as a whole or not at all. 14 MiB is what our own modules
 need; an object of 512 bytes, the largest that comes from arenas, is kept of each half MiB, or its arena would be given

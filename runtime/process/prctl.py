@@ -5,6 +5,7 @@ import os
 import signal
 
 _PR_SET_PDEATHSIG = 1
+_PR_SET_NAME = 15
 _PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
 
@@ -29,13 +30,8 @@ def give_up_new_privileges() -> None:
 
 def set_name(name: str) -> None:
     """Show a name in ps and /proc/<pid>/comm, for this thread only; the kernel keeps 15 bytes."""
-    fd = os.open(
-        "/proc/thread-self/comm", os.O_WRONLY | os.O_CLOEXEC
-    )  # what PR_SET_NAME does, without a call through ctypes
-    try:
-        os.write(fd, name.encode()[:15])
-    finally:
-        os.close(fd)
+    raw = ctypes.create_string_buffer(name.encode()[:15])
+    _prctl(_PR_SET_NAME, ctypes.addressof(raw))
 
 
 def _prctl(option: int, argument: int) -> None:

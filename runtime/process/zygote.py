@@ -108,7 +108,7 @@ class Zygote:
         self._restore = [name for name in _THREAD_POOLS if name not in os.environ]
         self._owed = 0  # spares
         self._studies: deque[tuple[Study, list[int]]] = deque()  # understudies still to be forked
-        self._stretches: list[int] = []  # of the heap, still to be collected
+        self._stretches: list[int] | None = []  # of the heap, still to be collected; None: to be looked for
         self._written = heap.Written()
         self._is_rehearsed = self._is_settled = self._has_launched = False
         self._libraries = loaded_libraries()  # ours: none of them has handlers that matter (FO-3)
@@ -154,12 +154,16 @@ class Zygote:
     def _has_leisure_work(self) -> bool:
         if self._studies:
             return True
-        return bool(self._classes) and (not self._is_settled or bool(self._stretches) or self._owed > 0)
+        return bool(self._classes) and (not self._is_settled or self._stretches != [] or self._owed > 0)
 
     def _use_leisure(self, is_idle: Callable[[], bool]) -> None:
         """Do some of the work that nobody waits for."""
         if self._classes and not self._is_settled:
             self._settle()
+        elif self._stretches is None:
+            self._stretches = []
+            with contextlib.suppress(OSError):  # HE-1
+                self._stretches.extend(heap.stretches())
         elif self._stretches:
             while self._stretches and is_idle():
                 with contextlib.suppress(OSError):  # HE-1
@@ -177,7 +181,7 @@ class Zygote:
         gc.collect()
         gc.freeze()
         self._written.rearranged()
-        self._stretches = list(heap.stretches())
+        self._stretches = None
         self._is_rehearsed = self._is_settled = True
 
     def _launch(self, launch: Launch | Gather, fds: list[int]) -> None:

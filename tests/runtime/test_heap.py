@@ -28,10 +28,16 @@ print(len(found), collected, large_kib() - before)
 """
 
 
-def _looked(program: str) -> tuple[int, int, int]:
+def _printed(program: str) -> list[str]:
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    told = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, env=environment, timeout=30)
-    found, collected, kib = map(int, told.stdout.split())
+    command = [sys.executable, "-c", program]
+    return subprocess.run(
+        command, capture_output=True, check=True, env=environment, timeout=30, text=True
+    ).stdout.split()
+
+
+def _looked(program: str) -> tuple[int, int, int]:
+    found, collected, kib = map(int, _printed(program))
     return found, collected, kib
 
 
@@ -77,3 +83,57 @@ def test_what_is_mostly_empty_is_left_alone() -> None:
     full, _, _ = _looked(_MAPPED.format(nbytes=nbytes, step=4096))
     assert empty == 0
     assert full >= 7
+
+
+_FORKS = """
+import ctypes, mmap, os, signal
+from runtime.process import heap
+PAGES = 64
+data = mmap.mmap(-1, PAGES * mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+data.write(b"x" * len(data))
+start = ctypes.addressof(ctypes.c_char.from_buffer(data))
+every_fourth = {start + n * mmap.PAGESIZE for n in range(0, PAGES, 4)}
+written = heap.Written()
+def fork(main):
+    said, say = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        main()
+        os.write(say, b"!")
+        signal.pause()  # until it is killed
+    os.read(said, 1)
+    written.forked(pid)
+    return pid
+def write():
+    for address in every_fourth:
+        ctypes.memset(address, 1, 1)
+def of_data(pages):
+    return {address for address in pages if start <= address < start + len(data)}
+"""
+
+
+def test_what_a_fork_writes_to_is_learned_from_one_that_lives_and_copied_in_the_next() -> None:
+    program = """
+writer = fork(write)
+pages = written.by("writer", writer)
+copier = fork(lambda: heap.copy(pages))
+again = written.by("copier", copier)
+print(of_data(pages) == every_fourth, of_data(again) == every_fourth, written.by("writer", copier) == pages)
+for pid in (writer, copier):
+    os.kill(pid, 9)
+    os.waitpid(pid, 0)
+"""
+    assert _printed(_FORKS + program) == ["True", "True", "True"]
+
+
+def test_nothing_is_learned_from_a_stranger_nor_of_a_heap_that_was_rearranged_since() -> None:
+    program = """
+writer = fork(write)
+stranger = written.by("stranger", os.getppid())
+written.by("writer", writer)
+written.rearranged()
+print(stranger == [], written.by("writer", writer) == [])
+os.kill(writer, 9)
+os.waitpid(writer, 0)
+"""
+    assert _printed(_FORKS + program) == ["True", "True"]
