@@ -70,6 +70,7 @@ class Supervisor:
             letters=self.letters,
             main=main,
             happened=self.happened,
+            decide=self.decide_now,
             died=self._died,
         )
         self.watches = Watches(self.troupe, Notices(self.troupe, self.reporter.notice_lost))
@@ -81,6 +82,7 @@ class Supervisor:
         self._requests: dict[int, Answered] = {}
         self._numbers = itertools.count(1)
         self._timers: dict[event.Timer, asyncio.TimerHandle] = {}
+        self._fault: Exception | None = None
         self.ending: Ending | None = None
 
     async def run(self, warden: int, ready: Callable[[], None]) -> Ending:
@@ -100,10 +102,9 @@ class Supervisor:
         while self.ending is None:  # THE other loop: wait, decide, perform
             await self._wake.wait()
             self._wake.clear()
-            while self._events:
-                self.tree, actions = decide(self.tree, self._events.popleft(), monotonic())
-                for one in actions:
-                    self._perform(one)
+            if self._fault is not None:
+                raise self._fault
+            self._decide()
         self.troupe.shut()
         self.desk.tell_ending(self.ending)
         self.desk.close()
@@ -113,6 +114,20 @@ class Supervisor:
         """Something happened; it is decided on in its turn."""
         self._events.append(what)
         self._wake.set()
+
+    def decide_now(self) -> None:
+        """Decide on what has happened without waiting for its turn: a restart waits for it. A fault is `run`'s."""
+        try:
+            self._decide()
+        except Exception as fault:
+            self._fault = fault
+            self._wake.set()
+
+    def _decide(self) -> None:
+        while self._events:
+            self.tree, actions = decide(self.tree, self._events.popleft(), monotonic())
+            for one in actions:
+                self._perform(one)
 
     def boot(self, spec: SupervisorSpec, answered: Answered) -> None:
         """Start the tree."""

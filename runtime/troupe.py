@@ -25,6 +25,7 @@ from runtime.ensemble import Ensembles
 from runtime.letters import Letters
 from runtime.limits import Recycler
 from runtime.mailbox import page
+from runtime.mailbox.box import Box
 from runtime.mailboxes import Mailboxes
 from runtime.memory.slab import holder_of
 from runtime.orders import Orders
@@ -67,6 +68,7 @@ class Troupe:
         letters: Letters,
         main: ActorMain,
         happened: Callable[[event.Event], None],
+        decide: Callable[[], None],
         died: Died,
     ) -> None:
         self._reporter = reporter
@@ -75,6 +77,7 @@ class Troupe:
         self.backlogs = Backlogs(lambda: self, reporter)
         self._recycler = Recycler(lambda: self, reporter.recycled)
         self._happened = happened
+        self._decide = decide
         self._ends = Ends(self._undertaker, happened, died)
         self._by_token: dict[int, Worker] = {}
         self._tokens = itertools.count(1)
@@ -139,19 +142,22 @@ class Troupe:
         box.words[page.LISTENS] = box.words[page.BEAT_NS] = box.words[page.HOOK] = 0
         # a temporary child that is reloaded is a new one to the decisions, with the mailbox of the old one
         box.words[page.INCARNATION] = max(launch.incarnation, box.words[page.INCARNATION] + 1)
-        self._keep_spares()
         worker.token = next(self._tokens)
         snapshots = [box.open_snapshots()] if program.has_snapshots else []
         if program.host == "thread":
             worker.holder = holder_of(0, worker.token)
             self._ensembles.launch(worker, self._orders.of(worker), [box.page_fd, program.payload, *snapshots])
-            return
+        else:
+            self._launch_process(worker, box, snapshots)
+        self._keep_spares()
+
+    def _launch_process(self, worker: Worker, box: Box, snapshots: list[int]) -> None:
         self._by_token[worker.token] = worker
         if pid := self._understudies.enter(worker, self._orders.of(worker), snapshots):
             self.launched(worker.token, pid)
             return
         worker.seat = self.seats.take()
-        fds = [box.page_fd, program.payload, self.seats.fd, *snapshots]
+        fds = [box.page_fd, worker.program.payload, self.seats.fd, *snapshots]
         self._launcher.launch(self._orders.of(worker), fds)
 
     def ask_to_stop(self, ask: AskToStop, *, is_final: bool) -> None:
@@ -297,9 +303,11 @@ class Troupe:
             self._on_events()  # it may have said that it was just before
         self._loop.remove_reader(worker.pidfd)
         process_exit.kill_group(worker.pid)
+        seat = worker.seat
         self._ends.process(worker, ended)
+        self._decide()
         self._sweeper.sweep_soon()
-        self.seats.leave(worker.seat)
+        self.seats.leave(seat)
 
     # ---- what the ensembles report
 

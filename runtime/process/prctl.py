@@ -11,6 +11,8 @@ _PR_SET_NO_NEW_PRIVS = 38
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.prctl.argtypes = [ctypes.c_int, *[ctypes.c_ulong] * 4]  # the kernel refuses what is not 0 in all 64 bits
+_set_name = ctypes.PyDLL(None).prctl  # PyDLL: nobody else gets the GIL; a start waits for it
+_set_name.argtypes = [ctypes.c_int, ctypes.c_char_p, *[ctypes.c_ulong] * 3]
 
 
 def die_with_parent() -> None:
@@ -30,8 +32,7 @@ def give_up_new_privileges() -> None:
 
 def set_name(name: str) -> None:
     """Show a name in ps and /proc/<pid>/comm, for this thread only; the kernel keeps 15 bytes."""
-    raw = ctypes.create_string_buffer(name.encode()[:15])
-    _prctl(_PR_SET_NAME, ctypes.addressof(raw))
+    _set_name(_PR_SET_NAME, name.encode(), 0, 0, 0)
 
 
 def _prctl(option: int, argument: int) -> None:

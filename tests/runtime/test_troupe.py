@@ -77,6 +77,7 @@ def play(runtime_directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[C
             letters=Letters(vault, lambda _: None, lambda _: None),
             main=NoActor(),
             happened=lambda what: happened.append((what, pid_of(troupe))),
+            decide=lambda: None,
             died=lambda _: None,
         )
         troupe.open()
