@@ -9,7 +9,6 @@ from actors.context import Context
 from actors.errors import BadActor, NoContext
 from actors.letter import Letter
 from actors.message import MessageEntry, entry_of, options_of
-from actors.role import Role, cast
 
 OnRaise = Literal["survive", "crash"]
 
@@ -25,7 +24,6 @@ class Actor:
     """
 
     __messages__: ClassVar[Mapping[str, MessageEntry]] = MappingProxyType({})
-    __role__: ClassVar[Role]  # of each class derived from it
     __on_raise__: ClassVar[OnRaise] = "survive"
 
     def __init_subclass__(cls, *, on_raise: OnRaise | None = None, **rest: Any) -> None:
@@ -35,7 +33,6 @@ class Actor:
                 raise BadActor(f'{cls.__qualname__}: on_raise: expected "survive" or "crash", got {on_raise!r}')
             cls.__on_raise__ = on_raise
         cls.__messages__ = MappingProxyType(_table(cls))
-        cls.__role__ = cast(cls)
 
     @property
     def context(self) -> Context:

@@ -1,5 +1,6 @@
 """Roles: what a class of actors says of how it is played. Worked out once for each class."""
 
+import functools
 import inspect
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +9,7 @@ from actors.message import MessageEntry, messages_of
 
 ON_DOWN, ON_LETTER = "on_down", "on_letter"
 NOTICES = (ON_DOWN, ON_LETTER)  # hooks that are called between messages, as messages of the supervisor's own
+_KEPT = 128  # classes
 _HOOKS = ("on_start", "on_stop", "on_error", *NOTICES)
 
 
@@ -32,8 +34,13 @@ class Role:
     unsnapped: frozenset[str]
 
 
-def cast(actor: type[Any]) -> Role:
-    """Work out the role of an actor class that has its message table."""
+def role_of(actor: type[Any]) -> Role:
+    """The role of an actor class, as it is when it is asked for first."""
+    role: Role = _roles(actor)
+    return role
+
+
+def _cast(actor: type[Any]) -> Role:
     entries = tuple(messages_of(actor).values())
     messages = {entry.name for entry in entries if entry.is_async}
     hooks = {name for name in _HOOKS if inspect.iscoroutinefunction(getattr(actor, name))}
@@ -47,7 +54,4 @@ def cast(actor: type[Any]) -> Role:
     )
 
 
-def role_of(actor: type[Any]) -> Role:
-    """The role of an actor class."""
-    role: Role = actor.__role__
-    return role
+_roles: Any = functools.lru_cache(_KEPT)(_cast)  # Any: to mypy a class is not hashable; not in the class: it is pickled

@@ -355,7 +355,7 @@ def _resolved(value: Any, host: Host) -> Any:
     return value
 
 
-_inboxes: "set[weakref.ref[Inbox]]" = set()  # a WeakSet costs every fork eight more pages, see runtime.rehearsal
+_inboxes: "set[weakref.ref[Inbox]]" = set()  # no WeakSet: each function is pages that a fork copies
 
 
 def _disown() -> None:
