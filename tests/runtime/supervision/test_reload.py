@@ -156,6 +156,16 @@ def test_what_is_equal_is_held_once():
     assert both.children[0].children[0] is old.children[1].children[0]
 
 
+def test_an_equal_template_is_held_once_and_another_one_is_the_new_one():
+    old = supervisor("root", strategy="dynamic", template=worker("t", payload=(1,)))
+    equal = supervisor("root", strategy="dynamic", template=worker("t", payload=(1,)), max_restarts=1)
+    other = supervisor("root", strategy="dynamic", template=worker("t", payload=(2,)))
+
+    assert equal.template is not old.template
+    assert merged(old, equal).template is old.template
+    assert merged(old, other) == other
+
+
 def test_what_failed_is_specified_as_it_was_or_not_at_all():
     old = supervisor("root", worker("c", payload=1), supervisor("p", worker("b")))
     new = supervisor(

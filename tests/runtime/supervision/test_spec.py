@@ -116,6 +116,13 @@ def test_the_whole_tree_is_validated_with_the_path_of_what_is_wrong():
     assert error.name == "p.x"
 
 
+def test_a_supervisor_at_fault_is_named_by_its_path_and_the_root_by_its_name():
+    faulty = {"strategy": "all_for_one"}
+
+    assert wrong(supervisor("root", **faulty)).name == "root"
+    assert wrong(supervisor("root", supervisor("p", supervisor("q", **faulty)))).name == "p.q"
+
+
 def test_a_child_to_be_started_is_checked_before_its_name_is_looked_up():
     """Case 9."""
     rig = Rig.up(supervisor("root", worker("a")))

@@ -263,3 +263,23 @@ def test_deeply_nested_supervisors_start_and_stop():
     assert find(rig.tree, ".".join(f"p{i}" for i in range(40))) is not None
     rig.die(".".join(f"p{i}" for i in range(40)) + ".x")
     assert rig.stop() == Done()
+
+
+def test_a_start_that_failed_has_no_limit_left_to_wait_for():
+    """Case 5."""
+    rig = Rig.up(supervisor("root", worker("a")))
+    rig.starts["b"] = "fail"
+
+    assert isinstance(rig.error(rig.start("", worker("b", ready=9.0))), StartFailed)
+
+    assert rig.due_in() == []
+
+
+def test_a_supervisor_that_does_not_run_is_named_by_its_path_and_the_root_by_its_name():
+    rig = Rig(supervisor("root", supervisor("p")))
+
+    for path, name in (("", "root"), ("p", "p")):
+        for asked in (which_children, count_children):
+            with pytest.raises(NotRunning) as raised:
+                asked(rig.tree, path)
+            assert raised.value.name == name

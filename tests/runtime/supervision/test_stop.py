@@ -2,7 +2,7 @@
 
 import pytest
 
-from runtime.supervision.action import AskToStop, Done
+from runtime.supervision.action import AskToStop, Done, Kill, SetTimer
 from runtime.supervision.stop import ORPHAN_SECONDS
 from tests.runtime.supervision.rig import Rig, supervisor, worker
 
@@ -297,3 +297,36 @@ def test_terminating_a_child_that_has_died_meanwhile_finds_it_stopped():
     assert rig.trace == ["start a", "begin b"]
     assert rig.states() == {"a": "stopped", "b": "running"}
     assert [report.child for report in rig.reports("shutdown_error")] == ["a"]
+
+
+def test_what_is_below_a_supervisor_that_is_terminated_is_closed_as_soon_as_it_has_ended():
+    rig = Rig.up(supervisor("root", supervisor("p", worker("x"), worker("y"))))
+    rig.stops["p.x"] = "hang"
+
+    assert rig.terminate("p") is None
+    assert rig.closed() == ["p.y"]
+    rig.die("p.x")
+
+    assert rig.closed() == ["p.y", "p.x"]
+
+
+def test_a_worker_that_is_killed_at_once_has_no_deadline_even_below_a_killed_supervisor():
+    below = supervisor("q", worker("y", shutdown="kill"))
+    rig = Rig.up(supervisor("root", supervisor("p", below, shutdown="kill")))
+
+    rig.stop()
+
+    assert [action for action in rig.actions if isinstance(action, SetTimer)] == []
+
+
+def test_a_worker_that_is_killed_before_its_deadline_is_not_killed_again_at_it():
+    below = supervisor("q", worker("x", shutdown=9.0))
+    rig = Rig.up(supervisor("root", supervisor("p", below, shutdown=1.0)))
+    rig.stops["p.q.x"] = "hang"
+    rig.stop()
+
+    incarnation = rig.alive.pop("p.q.x")  # it takes its time to die, as one in a system call does
+    rig.advance(20.0)
+
+    assert [action for action in rig.actions if isinstance(action, Kill)] == [Kill("p.q.x", incarnation)]
+    assert rig.due_in() == []
