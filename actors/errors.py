@@ -14,6 +14,7 @@
     │   ├── ActorStopped      … its actor is stopped for good
     │   ├── DeadlineExceeded  (TimeoutError) … no answer in time
     │   ├── MailboxFull       … no room in time, or `when_full = "refuse"`
+    │   ├── HandlerFailed     … its handler had begun, and an ask of that handler's own failed: the cause
     │   └── SystemGone        … the supervisor is gone
     ├── Unencodable           (TypeError) an argument or a reply that cannot be sent
     ├── Undecodable           a payload that cannot be rebuilt at the receiving end
@@ -39,7 +40,7 @@
 "done" (it ran, the answer was lost), "unknown".
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 from actors.certificate import DeathCertificate
 
@@ -140,8 +141,31 @@ class MailboxFull(AskFailed):
     """The mailbox had no room: within the deadline, or at once where it may not wait."""
 
 
+class HandlerFailed(AskFailed):
+    """The handler of the message was begun, and let the failure of an ask of its own through: the `__cause__`.
+
+    Without it the verdict on the inner message would pass for that on the outer one: "no" of what has run.
+    """
+
+    def __str__(self) -> str:
+        return f"{self.actor} (delivered: {self.delivered}): {self.detail}"  # the detail ends with the inner verdict
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travels with its cause, which an exception else does not."""
+        return type(self), self.args, {**vars(self), "__cause__": self.__cause__}
+
+
 class SystemGone(AskFailed):
     """The supervisor, and with it every actor, is gone."""
+
+
+def of_handler(actor: str, error: BaseException) -> BaseException:
+    """What the asker of a message gets for the exception that its handler raised, at `actor`."""
+    if not isinstance(error, AskFailed):
+        return error
+    failed = HandlerFailed(actor, "started", f"its handler failed: {type(error).__name__}: {error}")
+    failed.__cause__ = error
+    return failed
 
 
 class Unencodable(ActorError, TypeError):

@@ -32,6 +32,7 @@ from actors.errors import (
     Delivered,
     SystemGone,
     Undecodable,
+    of_handler,
 )
 from runtime.mailbox.letterbox import Letterbox
 from runtime.mailbox.patience import Patience
@@ -228,7 +229,7 @@ class Channel:
                 return False, ActorStopped(actor, "no", payload.decode())
             body: Payload = self._lease(int.from_bytes(payload, "little")) if flags & LARGE else payload
             if flags & ERROR:
-                return False, self._codec.decode_error(body)
+                return False, of_handler(actor, self._codec.decode_error(body))
             return True, self._codec.decode_value(kind_of(flags), body)
         except ActorError as exc:  # Undecodable, or the body is gone with the system
             return False, exc

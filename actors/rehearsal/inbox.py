@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator
 
 from actors.context import Context
 from actors.deadline import NOTHING, ambient
-from actors.errors import Unencodable
+from actors.errors import Unencodable, of_handler
 from actors.loop import Envelope
 from actors.rehearsal.clockwork import Clockwork, Killed
 from actors.rehearsal.letter import Letter, Pending, copied
@@ -135,7 +135,7 @@ class ListInbox:
         self.failed += 1
         if token.reply is None:
             return False
-        token.reply.settle(ok=False, value=error)
+        token.reply.settle(ok=False, value=of_handler(token.reply.actor, error))
         return True
 
     def stop_wanted(self) -> str | None:

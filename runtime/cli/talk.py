@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from actors.deadline import deadline
-from actors.errors import ActorDied, ActorError, AskFailed, NoSuchMessage, NotAMessage, NotFound, RemoteError
+from actors.errors import ActorDied, ActorError, AskFailed, RemoteError
 from runtime.cli.argument import json_text, parse_words
 from runtime.cli.outcome import OK, UNANSWERED, code_of
 from runtime.cli.system import Doors, attached
@@ -43,9 +43,13 @@ def ask(  # one for each option
     args, kwargs = parse_words(words)
     with attached(doors, system) as running, deadline(timeout):
         try:
-            value = getattr(running[name], message).ask(*args, **kwargs).result()
+            reply = getattr(running[name], message).ask(*args, **kwargs)
+        except ActorError as exc:
+            return _failed(exc, f"{name}.{message}", as_json=as_json, is_sent=False)
+        try:
+            value = reply.result()
         except Exception as exc:  # a handler may raise anything, and it arrives as itself
-            return _failed(exc, f"{name}.{message}", as_json=as_json)
+            return _failed(exc, f"{name}.{message}", as_json=as_json, is_sent=True)
     text = json_text(value)
     if as_json:
         click.echo(json.dumps({"repr": repr(value)}) if text is None else f'{{"value": {text}}}')
@@ -70,15 +74,15 @@ def tell(  # one for each option
         try:
             getattr(running[name], message).tell(*args, **kwargs)
         except ActorError as exc:
-            return _failed(exc, f"{name}.{message}", as_json=False)
+            return _failed(exc, f"{name}.{message}", as_json=False, is_sent=False)
     return OK
 
 
-def _failed(exc: Exception, message: str, *, as_json: bool) -> int:
+def _failed(exc: Exception, message: str, *, as_json: bool, is_sent: bool) -> int:
     """Print why no value came: our own errors with their verdict, all others as raised by the handler."""
     is_ours = isinstance(exc, ActorError) and not isinstance(exc, RemoteError)
     if as_json:
-        click.echo(json.dumps(dict(_details(exc)), ensure_ascii=False))
+        click.echo(json.dumps(dict(_details(exc, is_sent=is_sent)), ensure_ascii=False))
     elif is_ours:
         click.echo(f"error: {exc}", err=True)
     else:
@@ -93,17 +97,15 @@ def _code(exc: Exception) -> int:
     return UNANSWERED
 
 
-def _details(exc: Exception) -> Iterator[tuple[str, Any]]:
+def _details(exc: Exception, *, is_sent: bool) -> Iterator[tuple[str, Any]]:
     yield "error", exc.type_path if isinstance(exc, RemoteError) else type(exc).__name__
     yield "message", exc.text if isinstance(exc, RemoteError) else str(exc)
     match exc:
         case AskFailed():
             yield "delivered", exc.delivered
-        case RemoteError():
-            yield "delivered", "done"
-        case NotFound() | NoSuchMessage() | NotAMessage():
+        case _ if not is_sent:
             yield "delivered", "no"
-        case ActorError():
+        case ActorError() if not isinstance(exc, RemoteError):  # the actor's refusal, or what its handler raised
             yield "delivered", "unknown"
         case _:
             yield "delivered", "done"

@@ -9,7 +9,7 @@ ER-1  Encoding never raises and never loses the answer: whatever goes wrong, les
 ER-2  Sent is what was rebuilt here, in memory, and found the same: type, text, number and types of arguments, names of
       attributes. An exception that would arrive as another one is worse than a RemoteError.
 ER-3  Rebuilt or not, where it was raised arrives as text, causes and contexts included, its end kept. It is the cause
-      of the exception, so that every traceback shows it.
+      of the exception, or of the last of the causes that it brought along, so that every traceback shows it.
 ER-4  An attribute that cannot be pickled (a lock, a connection) is left out; an argument that cannot is a RemoteError.
 """
 
@@ -155,7 +155,10 @@ def _raised(report: Report, loads: Loads) -> BaseException:
             report.trace,
         )
     if report.trace:
-        BaseException.__setattr__(exc, "__cause__", RemoteTraceback(report.trace))  # not by its own, if frozen
+        last = exc
+        while last.__cause__ is not None:
+            last = last.__cause__
+        BaseException.__setattr__(last, "__cause__", RemoteTraceback(report.trace))  # not by its own, if frozen
     return exc
 
 

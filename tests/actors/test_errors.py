@@ -61,6 +61,23 @@ def test_every_error_says_something_in_one_go(kind):
     assert str(instance(kind)).strip()
 
 
+def test_a_failure_of_a_handler_keeps_its_cause_when_it_travels():
+    failed = errors.of_handler("shop", errors.ActorStopped("mailer", "no", "stopped for good"))
+
+    arrived = pickle.loads(pickle.dumps(errors.of_handler("front", failed)))
+
+    assert [arrived.actor, arrived.__cause__.actor, arrived.__cause__.__cause__.actor] == ["front", "shop", "mailer"]
+    assert str(arrived.__cause__) == (
+        "shop (delivered: started): its handler failed: ActorStopped: mailer: stopped for good (delivered: no)"
+    )
+
+
+def test_what_a_handler_raises_that_is_no_failed_ask_stays_what_it_is():
+    error = ValueError("no such tea")
+
+    assert errors.of_handler("shop", error) is error
+
+
 def test_every_error_is_public():
     assert {name for name in CLASSES if not hasattr(actors, name)} == set()
 

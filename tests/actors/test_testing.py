@@ -21,6 +21,7 @@ from actors import (
     BlockingCall,
     DeadlineExceeded,
     Down,
+    HandlerFailed,
     Letter,
     Mailbox,
     MailboxFull,
@@ -1039,6 +1040,19 @@ def test_a_handler_that_asks_runs_the_other_actors_loop(stage):
     assert front.via("counter", 1) == 11
 
 
+def test_an_ask_that_fails_in_a_handler_is_that_handlers_failure(stage):
+    front = stage.start(child(Front), name="front")
+    stage.start(child(Counter), name="counter")
+    stage.stop("counter")
+
+    with pytest.raises(HandlerFailed) as caught:
+        front.via("counter", 1)
+
+    assert (caught.value.actor, caught.value.delivered) == ("front", "started")
+    assert isinstance(caught.value.__cause__, ActorStopped)
+    assert (caught.value.__cause__.actor, caught.value.__cause__.delivered) == ("counter", "no")
+
+
 def test_asking_oneself_and_asking_in_a_circle_are_refused_at_once(stage):
     front = stage.start(child(Front), name="front")
     stage.start(child(Front), name="back")
@@ -1095,8 +1109,9 @@ def test_concurrent_messages_run_side_by_side(stage):
 def test_a_deadline_of_an_async_actor_bounds_its_awaits(stage):
     one, two = stage.start(child(Sleeper), name="one"), stage.start(child(Sleeper), name="two")
 
-    with pytest.raises(DeadlineExceeded):
+    with pytest.raises(HandlerFailed) as caught:
         one.bound.ask(two, 1.0).result()
+    assert isinstance(caught.value.__cause__, DeadlineExceeded)
     assert stage.now == 1.0
 
 

@@ -94,6 +94,20 @@ def test_an_actor_that_is_not_there_is_code_3(understudy: FakeMachine, shop: Fak
     assert understudy("ask", "inventroy", "take") == 3
 
 
+def test_the_verdict_is_no_only_of_what_was_not_sent(
+    understudy: FakeMachine, shop: FakeSystem, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shop.answer = fails_with(NotFound("till"))  # what its handler looked for
+    assert understudy("ask", "inventory", "take", "--json") == 3
+    raised = json.loads(capsys.readouterr().out)
+    shop.refuses = NoSuchMessage("inventory: no message toke")
+
+    assert understudy("ask", "inventory", "toke", "--json") == 4
+
+    assert (raised["error"], raised["delivered"]) == ("NotFound", "unknown")
+    assert json.loads(capsys.readouterr().out)["delivered"] == "no"
+
+
 def test_a_message_that_is_not_there_is_code_4(
     understudy: FakeMachine, shop: FakeSystem, capsys: pytest.CaptureFixture[str]
 ) -> None:
