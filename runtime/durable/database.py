@@ -1,29 +1,32 @@
 """The file that states are kept in: one SQLite database, a row for each actor, shared by any number of actors.
 
-    snapshot(system, actor, number, kind, state, saved_at)    primary key: system, actor
+    snapshot(system, actor, number, kind, state, saved_at, signature)    primary key: system, actor
 
 DB-1  What `save` has returned from survives the machine: WAL with synchronous=FULL, one fsync for each. NORMAL would
       sync at checkpoints only, so that a power failure could take more than the last write.
-DB-2  A file that is no database, or somebody else's, is refused untouched. One that is missing is made, mode 0600: a
-      state may be a pickle, so whoever may write to the file may run code as its reader.
+DB-2  A file that is no database, or somebody else's, is refused untouched. One that is missing is made, mode 0600. A
+      state may be a pickle, so whoever writes it runs code as its reader: the place is checked (PL-1) and each state is
+      signed with a key that only this user can read (KY-2).
 DB-3  Opened, used and closed in one process: a connection does not survive a fork.
 DB-4  A file that was removed or replaced while it is open is an error, not a write to where nobody will look.
 """
 
 import contextlib
-import os
 import sqlite3
-import stat
 import time
 from collections.abc import Iterator
 from urllib.parse import quote
 
+import msgspec
+
 from actors.errors import NotDurable
+from runtime.durable import key, place
+from runtime.durable.key import Key
 from runtime.durable.row import Row
 
 BUSY_SECONDS = 4.0  # less than the 5 s of an ask's default deadline
 _APPLICATION_ID = int.from_bytes(b"Undr", "big")
-_VERSION = 1
+_VERSION = 2
 _POLL_SECONDS = 0.01
 _TABLE = """
     CREATE TABLE snapshot (
@@ -33,15 +36,18 @@ _TABLE = """
         kind INTEGER NOT NULL,
         state BLOB NOT NULL,
         saved_at TEXT NOT NULL,
+        signature BLOB NOT NULL,
         PRIMARY KEY (system, actor)
     )
 """
 _SAVE = """
-    INSERT INTO snapshot VALUES (?, ?, ?, ?, ?, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
+    INSERT INTO snapshot VALUES (?, ?, ?, ?, ?, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), ?)
     ON CONFLICT (system, actor) DO UPDATE SET
-        number = excluded.number, kind = excluded.kind, state = excluded.state, saved_at = excluded.saved_at
+        number = excluded.number, kind = excluded.kind, state = excluded.state, saved_at = excluded.saved_at,
+        signature = excluded.signature
 """
-_LOAD = "SELECT number, kind, state FROM snapshot WHERE system = ? AND actor = ?"
+_LOAD = "SELECT number, kind, state, signature FROM snapshot WHERE system = ? AND actor = ?"
+_FOUND = tuple[int, int, bytes, bytes]  # a column of SQLite may hold any type
 
 
 class Database:
@@ -54,7 +60,8 @@ class Database:
             NotDurable: it cannot be made, read or written, is locked, damaged, or not ours (DB-2).
         """
         self._path = path
-        self._identity = _made(path)
+        self._key_path = key.path_of(path)
+        self._identity = place.prepare(path)
         with self._translated():
             self._connection = sqlite3.connect(
                 f"file:{quote(path)}?mode=rw",
@@ -65,7 +72,8 @@ class Database:
             )
         try:
             with self._translated():
-                self._set_up()
+                self._key = self._set_up()
+            self._key_identity = place.identity_at(self._key_path)
         except BaseException:
             self._connection.close()
             raise
@@ -74,11 +82,20 @@ class Database:
         """The state of an actor as it was saved last; None: it never was.
 
         Raises:
-            NotDurable: it cannot be read.
+            NotDurable: it cannot be read, or was not signed with the key beside the file (DB-2).
         """
         with self._translated():
             found = self._connection.execute(_LOAD, (system, actor)).fetchone()
-        return None if found is None else Row(*found)
+        if found is None:
+            return None
+        try:
+            number, kind, state, signature = msgspec.convert(found, _FOUND, builtin_types=(bytes,))
+        except msgspec.ValidationError as exc:
+            raise NotDurable(self._path, f"the state of {actor!r} is damaged: {exc}") from exc
+        row = Row(number, kind, state)
+        if not self._key.has_signed(system, actor, row, signature):
+            raise NotDurable(self._path, f"the state of {actor!r} was not signed with the key in {self._key_path}")
+        return row
 
     def save(self, system: str, actor: str, row: Row) -> None:
         """Write a state; on disk when this returns (DB-1). Blocks for the disk, at most BUSY_SECONDS for others.
@@ -86,17 +103,21 @@ class Database:
         Raises:
             NotDurable: no room, no right, no disk; the state before it is still there.
         """
-        if _identity_at(self._path) != self._identity:  # DB-4
+        if place.identity_at(self._path) != self._identity:  # DB-4
             raise NotDurable(self._path, "it was removed or replaced")
+        if place.identity_at(self._key_path) != self._key_identity:
+            raise NotDurable(self._path, f"its key {self._key_path} was removed or replaced")
+        signature = self._key.sign(system, actor, row)
         with self._translated():
-            self._connection.execute(_SAVE, (system, actor, *row))
+            self._connection.execute(_SAVE, (system, actor, *row, signature))
 
     def close(self) -> None:
         """Let go of the file; the last one to do so leaves no other beside it."""
         with contextlib.suppress(sqlite3.Error):  # no room for the checkpoint: it is made when the file is opened
             self._connection.close()
 
-    def _set_up(self) -> None:
+    def _set_up(self) -> Key:
+        self._connection.execute("PRAGMA trusted_schema = OFF")  # nothing in it calls functions while it is read
         self._connection.execute("BEGIN")  # one view of it: others may just be making it
         is_new = self._check()
         self._connection.execute("COMMIT")
@@ -108,11 +129,22 @@ class Database:
                 self._connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
                 self._connection.execute(f"PRAGMA user_version = {_VERSION}")
                 self._connection.execute(_TABLE)
+            found = self._key_beside()
             self._connection.execute("COMMIT")
         except BaseException:
             with contextlib.suppress(sqlite3.Error):  # SQLite has rolled it back
                 self._connection.execute("ROLLBACK")
             raise
+        return found
+
+    def _key_beside(self) -> Key:
+        """The key; made while nobody else may write to the database, and as long as nothing is signed."""
+        found = key.read(self._path)
+        if found is not None:
+            return found
+        if self._number("SELECT count(*) FROM snapshot"):
+            raise NotDurable(self._path, f"its states are signed, and the key {self._key_path} is missing")
+        return key.make(self._path)
 
     def _check(self) -> bool:
         """Whether the database is still empty; raises when it is not ours (DB-2)."""
@@ -149,32 +181,3 @@ class Database:
             yield
         except (sqlite3.Error, OverflowError) as exc:  # OverflowError: a state of more than 2 GiB
             raise NotDurable(self._path, str(exc)) from exc
-
-
-def _made(path: str) -> tuple[int, int]:
-    """Make the file if there is none; returns its identity.
-
-    One that is there is not opened: closing it would end the locks that this process has by a connection (fcntl(2)).
-    """
-    try:
-        with contextlib.suppress(FileExistsError):
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-        found = os.stat(path)
-    except FileNotFoundError as exc:
-        raise NotDurable(path, "its directory does not exist") from exc
-    except OSError as exc:
-        raise NotDurable(path, os.strerror(exc.errno or 0)) from exc
-    if not stat.S_ISREG(found.st_mode):
-        raise NotDurable(path, "expected a regular file")
-    if found.st_uid != os.geteuid() or found.st_mode & stat.S_IWOTH:
-        expected = f"expected a file of uid {os.geteuid()} that others cannot write to"
-        raise NotDurable(path, f"{expected}, got uid {found.st_uid}, mode {stat.S_IMODE(found.st_mode):04o}")
-    return found.st_dev, found.st_ino
-
-
-def _identity_at(path: str) -> tuple[int, int] | None:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino

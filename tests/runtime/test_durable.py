@@ -88,7 +88,9 @@ class Forgetful(Actor):
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    return tmp_path / "state.db"
+    path = tmp_path / "states" / "state.db"
+    path.parent.mkdir()
+    return path
 
 
 def totals(file: Path) -> dict[tuple[str, str], int]:
@@ -165,7 +167,7 @@ def test_in_the_background_an_orderly_stop_writes_what_is_left(nothing_left: Pat
         assert totals(file) == {}
         assert status_of(supervisor).unsaved == 1
 
-    assert [path.name for path in file.parent.iterdir()] == [file.name]
+    assert {path.name for path in file.parent.iterdir()} == {file.name, f"{file.name}-key"}
     assert totals(file) == {("test", "counter"): 3}
 
 
@@ -317,12 +319,13 @@ def make_newer(file: Path) -> None:
 UNUSABLE = {
     "garbage": (lambda file: file.write_bytes(os.urandom(8192)), "file is not a database"),
     "foreign": (make_foreign, "expected a database of states, got one of something else"),
-    "newer": (make_newer, "expected a database of states in version 1, got version 99"),
+    "newer": (make_newer, "expected a database of states in version 2, got version 99"),
     "directory": (lambda file: file.mkdir(), "expected a regular file"),
     "writable by all": (lambda file: (file.touch(), file.chmod(0o666)), "that others cannot write to"),
-    "device": (lambda file: file.symlink_to("/dev/full"), "expected a regular file"),
+    "device": (lambda file: file.symlink_to("/dev/full"), "expected a regular file, got a symbolic link"),
     "no directory": (lambda file: file.parent.rmdir(), "its directory does not exist"),
-    "dangling": (lambda file: file.symlink_to(file.parent / "gone" / "x"), "its directory does not exist"),
+    "dangling": (lambda file: file.symlink_to(file.parent / "gone" / "x"), "got a symbolic link"),
+    "directory for all": (lambda file: file.parent.chmod(0o1777), "others could lay their states there"),
 }
 
 
@@ -341,6 +344,59 @@ def test_a_file_that_cannot_be_used_is_a_failed_start_that_says_why(
     assert f"NotDurable: durable '{file}': " in str(caught.value)
     assert why in str(caught.value)
     assert (file.read_bytes() if file.is_file() else b"") == before
+
+
+class Trap:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return self.path.touch, ()
+
+
+def planted(file: Path, state: bytes) -> None:
+    """Write a state into the file, as somebody would who may write to it."""
+    with contextlib.closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("UPDATE snapshot SET state = ?, number = number + 1", (state,))
+
+
+def test_a_state_that_somebody_else_wrote_is_never_unpickled(
+    supervisor: Supervisor, file: Path, tmp_path: Path
+) -> None:
+    supervisor.start(child(Counter), name="counter", durable=file).add(1)
+    supervisor.stop("counter")
+    supervisor.delete("counter")
+    planted(file, pickle.dumps(Trap(tmp_path / "trapped")))
+
+    with pytest.raises(StartFailed, match="the state of 'counter' was not signed with the key in"):
+        supervisor.start(child(Counter), name="counter", durable=file)
+
+    assert not (tmp_path / "trapped").exists()
+
+
+def test_a_write_ahead_log_that_was_laid_beside_the_file_is_never_played_into_it(
+    supervisor: Supervisor, file: Path, tmp_path: Path
+) -> None:
+    supervisor.start(child(Counter), name="counter", durable=file).add(1)
+    supervisor.stop("counter")
+    supervisor.delete("counter")
+    copy = tmp_path / "copy" / "state.db"
+    shutil.copytree(file.parent, copy.parent)
+    with contextlib.closing(sqlite3.connect(copy)) as connection:
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
+        with connection:
+            connection.execute("UPDATE snapshot SET state = ?", (pickle.dumps(Trap(tmp_path / "trapped")),))
+        shutil.copy(f"{copy}-wal", f"{file}-wal")
+    Path(f"{file}-wal").chmod(0o666)
+    before = file.read_bytes()
+
+    with pytest.raises(StartFailed, match=r"state\.db-wal: expected a file of uid .* that others cannot write to"):
+        supervisor.start(child(Counter), name="counter", durable=file)
+
+    assert not (tmp_path / "trapped").exists()
+    assert file.read_bytes() == before
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

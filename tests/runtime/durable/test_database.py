@@ -120,3 +120,89 @@ def test_a_damaged_file_is_refused(file: str) -> None:
 
     with pytest.raises(NotDurable, match="malformed"):
         Database(file).load("shop", "a")
+
+
+def test_a_state_that_was_not_signed_with_the_key_is_refused_whoever_wrote_it(file: str) -> None:
+    database = Database(file)
+    database.save("shop", "a", Row(1, 0, b"mine"))
+    database.save("shop", "b", Row(1, 0, b"mine"))
+    database.close()
+    with sqlite3.connect(file) as writer:
+        writer.execute("UPDATE snapshot SET state = ? WHERE actor = 'a'", (b"planted",))
+    writer.close()
+
+    database = Database(file)
+    with pytest.raises(NotDurable, match=r"the state of 'a' was not signed with the key in .*-key"):
+        database.load("shop", "a")
+    assert database.load("shop", "b") == (1, 0, b"mine")
+    database.save("shop", "a", Row(2, 0, b"again"))
+    assert database.load("shop", "a") == (2, 0, b"again")
+    database.close()
+
+
+def test_a_state_of_one_actor_is_not_taken_for_anothers(file: str) -> None:
+    database = Database(file)
+    database.save("shop", "a", Row(1, 0, b"of a"))
+    database.close()
+    with sqlite3.connect(file) as writer:
+        writer.execute("UPDATE snapshot SET actor = 'b'")
+    writer.close()
+
+    database = Database(file)
+    with pytest.raises(NotDurable, match="was not signed"):
+        database.load("shop", "b")
+    database.close()
+
+
+@pytest.mark.parametrize("column", ["number", "kind", "state", "signature"])
+def test_a_row_of_other_types_is_damaged(file: str, column: str) -> None:
+    database = Database(file)
+    database.save("shop", "a", Row(1, 0, b"mine"))
+    database.close()
+    with sqlite3.connect(file) as writer:
+        writer.execute(f"UPDATE snapshot SET {column} = 'text'")
+    writer.close()
+
+    database = Database(file)
+    with pytest.raises(NotDurable, match="the state of 'a' is damaged"):
+        database.load("shop", "a")
+    database.close()
+
+
+def test_states_whose_key_is_gone_are_refused_and_kept(file: str) -> None:
+    database = Database(file)
+    database.save("shop", "a", Row(1, 0, b"mine"))
+    database.close()
+    os.rename(f"{file}-key", f"{file}-key.away")
+
+    with pytest.raises(NotDurable, match=r"its states are signed, and the key .*-key is missing"):
+        Database(file)
+
+    os.rename(f"{file}-key.away", f"{file}-key")
+    database = Database(file)
+    assert database.load("shop", "a") == (1, 0, b"mine")
+    database.close()
+
+
+def test_a_key_that_is_replaced_while_the_file_is_open_signs_nothing_more(file: str) -> None:
+    database = Database(file)
+    database.save("shop", "a", Row(1, 0, b"mine"))
+    os.unlink(f"{file}-key")
+
+    with pytest.raises(NotDurable, match=r"its key .* was removed or replaced"):
+        database.save("shop", "a", Row(2, 0, b"lost"))
+    database.close()
+
+
+def test_a_file_begun_anew_is_signed_with_the_key_that_is_there(file: str) -> None:
+    Database(file).close()
+    with open(f"{file}-key", "rb") as key:
+        before = key.read()
+    os.unlink(file)
+
+    database = Database(file)
+    database.save("shop", "a", Row(1, 0, b"mine"))
+    database.close()
+
+    with open(f"{file}-key", "rb") as key:
+        assert key.read() == before
