@@ -169,7 +169,7 @@ class Ensembles:
         except OSError as exc:
             process_exit.kill(pid)
             while process_exit.reap(pid) is None:
-                select.select([], [], [], 0.001)
+                process_exit.pause()
             self.failed(token, f"no descriptor to watch its process by: {os.strerror(exc.errno or 0)}")
             return
         ensemble.pid = pid

@@ -9,7 +9,6 @@ It never imports user code, opens a payload or waits for anybody: a hanging acto
 import asyncio
 import itertools
 import os
-import select
 import signal
 from collections import deque
 from collections.abc import Callable
@@ -203,8 +202,7 @@ class Supervisor:
 
     def _warden_gone(self) -> None:
         """Nobody would clear up after us: end everything now, and do it ourselves."""
-        while process_exit.sweep(set()):
-            select.select([], [], [], 0.001)
+        process_exit.end_children()
         directory.remove(self._root)
         os._exit(1)
 

@@ -14,7 +14,6 @@ TR-5  An actor that is a thread is launched, heard of and buried like one that i
 import asyncio
 import itertools
 import os
-import select
 import signal
 from collections.abc import Callable, Iterator, Sequence
 
@@ -30,9 +29,10 @@ from runtime.mailboxes import Mailboxes
 from runtime.memory.slab import holder_of
 from runtime.orders import Orders
 from runtime.process import exit as process_exit
+from runtime.process import mark
 from runtime.process.launch import Launcher
 from runtime.process.order import Setup, decode_ready
-from runtime.process.sweeper import Sweeper, sweep_all_but
+from runtime.process.sweeper import Sweeper
 from runtime.process.zygote import ActorMain
 from runtime.reporter import Reporter
 from runtime.seats import Seats
@@ -84,10 +84,11 @@ class Troupe:
         self.seats = Seats()
         self._events_read, self._events_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         os.set_blocking(self._events_write, True)
-        self._launcher = Launcher(self, main, {self._events_write})
+        marks = mark.new_system()
+        self._launcher = Launcher(self, main, {self._events_write}, marks)
         self._ensembles = Ensembles(self._launcher, self.seats, self._tokens, self)
         self.mailboxes = Mailboxes(root, reporter, self._undertaker, self._closed)
-        self._sweeper = Sweeper(self._launcher, self._known_pids)
+        self._sweeper = Sweeper(self._launcher, self._known_pids, marks)
         self._orders = Orders(root, system, self._events_write, self.seats.pollers)
         self._understudies = Understudies(
             self._launcher, self.seats, self._orders, self._tokens, self._study, self._sweeper.sweep_soon
@@ -98,6 +99,7 @@ class Troupe:
         """Fork the zygote, and listen to the event pipe."""
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._events_read, self._on_events)
+        self._loop.add_signal_handler(signal.SIGCHLD, self._sweeper.reap_soon)
         self._launcher.open()
         self.backlogs.open()
 
@@ -229,9 +231,7 @@ class Troupe:
     def zygote_gone(self, tokens: list[int]) -> None:
         """See `launch.Outcome`; an actor may already play that nobody reported (TR-1)."""
         self._understudies.clear()
-        known = self._known_pids()
-        strangers = {pid for pid, _ in process_exit.children_of(os.getpid())} - known
-        sweep_all_but(known)
+        strangers = self._sweeper.sweep_unreported()
         kept: set[int] = set()
         for worker in [self._by_token[token] for token in tokens if token in self._by_token]:
             worker.is_ready = False
@@ -245,7 +245,7 @@ class Troupe:
         process_exit.kill_group(worker.pid)
         process_exit.kill(worker.pid)
         while process_exit.reap(worker.pid) is None:
-            select.select([], [], [], 0.001)
+            process_exit.pause()
         self._sweeper.sweep_soon()
         self.seats.leave(worker.seat)
         self._undertaker.free([worker.pid], self._bury_start(worker, error))
@@ -384,11 +384,8 @@ class Troupe:
         return self._undertaker.bury(worker, not_launched(worker, error))
 
     def _known_pids(self) -> set[int]:
-        return {
-            self._launcher.pid,
-            *self._ensembles.pids,
-            *(worker.pid for worker in self if worker.pid),
-        }
+        pids = (self._launcher.pid, *self._ensembles.pids, *(worker.pid for worker in self))
+        return {pid for pid in pids if pid}
 
     def shut(self) -> None:
         """The tree is down: end the zygote and kill what is left."""

@@ -58,8 +58,7 @@ def main() -> None:
         _be_supervisor(root, options.system, options.report, warden, options.memory)
     os.close(options.report)
     _wait(owner, pid)
-    while process_exit.sweep(set()):
-        select.select([], [], [], 0.001)
+    process_exit.end_children()
     directory.remove(root)
     os.close(lock)
 

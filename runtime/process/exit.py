@@ -1,11 +1,11 @@
 """Exits: what the kernel says of a dead process, and what the dead leave behind.
 
-EX-1  Only processes that are known are reaped by pid. Unknown children were started by an actor and handed to us, the
-      subreaper, at its death: they are swept, but never while a start is in flight (it may be one of ours).
+EX-1  Processes are named by their pids in our own pid namespace, also where /proc is another's.
 """
 
 import contextlib
 import os
+import select
 import signal
 from dataclasses import dataclass
 
@@ -16,6 +16,23 @@ class Exit:
 
     code: int | None
     signal: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A child process as /proc shows it.
+
+    Attributes:
+        entry: its number in /proc.
+        pid: its pid.
+        group: of its process group.
+        is_zombie: it has ended, and is to be reaped.
+    """
+
+    entry: int
+    pid: int
+    group: int
+    is_zombie: bool
 
 
 def reap(pid: int) -> Exit | None:
@@ -40,12 +57,12 @@ def signal_name(number: int) -> str:
         return f"SIG{number}"
 
 
-def children_of(parent: int) -> list[tuple[int, int]]:
-    """Pid and process group of all children of a process, zombies included.
+def children_of(parent: int) -> list[Child]:
+    """All children of a process, zombies included; the parent is named by its number in /proc.
 
     From /proc/*/stat: /proc/<pid>/task/<tid>/children is there only with CONFIG_PROC_CHILDREN.
     """
-    found: list[tuple[int, int]] = []
+    found: list[Child] = []
     for entry in os.listdir("/proc"):
         if not entry.isdigit():
             continue
@@ -54,10 +71,47 @@ def children_of(parent: int) -> list[tuple[int, int]]:
                 stat = file.read()
         except OSError:  # it has ended meanwhile
             continue
-        ppid, pgrp = stat[stat.rindex(b")") + 4 :].split(b" ", 2)[:2]
+        state, ppid, pgrp = stat[stat.rindex(b")") + 2 :].split(b" ", 3)[:3]
         if int(ppid) == parent:
-            found.append((int(entry), int(pgrp)))
+            found.append(Child(int(entry), int(entry), int(pgrp), state == b"Z"))
     return found
+
+
+def own_children() -> list[Child]:
+    """Our own; where /proc is that of an outer pid namespace, their numbers are translated."""
+    us = int(os.readlink("/proc/self"))
+    found = children_of(us)
+    if us == os.getpid():
+        return found
+    inner = []
+    for each in found:
+        with contextlib.suppress(OSError, KeyError):  # it has been reaped meanwhile
+            pid, pgrp = _inner_numbers(each.entry)
+            inner.append(Child(each.entry, pid, pgrp, each.is_zombie))
+    return inner
+
+
+def end_children() -> None:
+    """Kill and reap all children, and theirs, which become ours as they die: as often as it takes."""
+    while children := own_children():
+        for child in children:
+            kill(child.pid)
+            reap_nowait(child.pid)
+        pause()
+
+
+def ended_child() -> int:
+    """Pid of a child that has ended and is to be reaped; 0: there is none."""
+    try:
+        ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return 0
+    return ended.si_pid if ended is not None else 0
+
+
+def pause() -> None:
+    """Give those that were killed a moment to die."""
+    select.select([], [], [], 0.001)
 
 
 def kill(pid: int, number: int = signal.SIGKILL) -> None:
@@ -72,19 +126,16 @@ def kill_group(pgid: int) -> None:
         os.killpg(pgid, signal.SIGKILL)
 
 
-def sweep(known: set[int], spared_group: int = 0) -> int:
-    """Kill and reap the children that are not known; returns how many there were. Call it until there are none.
+def reap_nowait(pid: int) -> None:
+    """Reap a child that may have ended, and may have been reaped."""
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
 
-    Their children become ours as they die. Never waits for one that cannot be killed at once. Members of the spared
-    group (the zygote's) are reaped if they have ended, and left alone otherwise.
-    """
-    strangers = 0
-    for pid, pgrp in children_of(os.getpid()):
-        if pid in known:
-            continue
-        if pgrp != spared_group:
-            strangers += 1
-            kill(pid)
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(pid, os.WNOHANG)
-    return strangers
+
+def _inner_numbers(entry: int) -> tuple[int, int]:
+    """Pid and process group in our own pid namespace, the innermost that we share with a child (pid_namespaces(7))."""
+    with open(f"/proc/{entry}/status", "rb") as file:
+        rows = dict(line.split(b":", 1) for line in file if line.startswith((b"NSpid:", b"NSpgid:")))
+    with open("/proc/self/status", "rb") as file:
+        depth = next(len(line.split()) - 1 for line in file if line.startswith(b"NSpid:"))
+    return int(rows[b"NSpid"].split()[depth - 1]), int(rows[b"NSpgid"].split()[depth - 1])

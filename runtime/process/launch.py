@@ -32,7 +32,7 @@ from runtime.process.stock import Stock, what_of
 from runtime.process.zygote import ActorMain, Zygote, received
 
 _REOPEN_SECONDS = 0.2
-_TOLD = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)  # what the supervisor's loop handles
+_TOLD = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)  # what the supervisor's loop handles
 _DUMP_SECONDS = 1.0  # for the stacks of a zygote that hangs: they take milliseconds
 _STACKS_BYTES = 32768
 RESTOCK_SECONDS = 0.005  # an actor that is just being started has better use for the CPU
@@ -75,17 +75,19 @@ class _InFlight:
 class Launcher:
     """The zygote, as the supervisor knows it. `open` forks it; `close` ends it."""
 
-    def __init__(self, outcome: Outcome, main: ActorMain, keep: set[int]) -> None:
+    def __init__(self, outcome: Outcome, main: ActorMain, keep: set[int], marks: int = 0) -> None:
         """Prepare.
 
         Args:
             outcome: who is told.
             main: what an actor process does.
             keep: descriptors the zygote and its actors inherit.
+            marks: the system that their marks are of.
         """
         self._outcome = outcome
         self._main = main
         self._keep = keep
+        self._marks = marks
         self._setup: Setup | None = None
         self._stock = Stock()
         self._sock: socket.socket | None = None
@@ -127,7 +129,7 @@ class Launcher:
                     signal.signal(number, signal.SIG_DFL)
                 signal.pthread_sigmask(signal.SIG_SETMASK, ())
                 close_all_but({theirs.fileno(), stacks_fd, *self._keep})
-                Zygote(theirs, supervisor, self._main, stacks_fd).run()
+                Zygote(theirs, supervisor, self._main, stacks_fd, self._marks).run()
             finally:
                 os._exit(1)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -17,6 +17,7 @@ ZY-4  What it is to fork it settles first: rehearsed (runtime.rehearsal), and fr
       nothing that is shared. Not before the first launch after an import, which somebody waits for; before the second.
       Its heap it collects into large pages (runtime.process.heap) when nobody waits, before it forks spares.
 ZY-5  Where an import hangs is written down at SIGABRT by faulthandler, which needs no GIL.
+ZY-6  Whatever it forks, and whatever an import starts, is marked (runtime.process.mark): so it is known whose it is.
 """
 
 import contextlib
@@ -32,7 +33,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn, Protocol
 
 from actors.errors import Undecodable
-from runtime.process import heap, prctl
+from runtime.process import heap, mark, prctl
 from runtime.process.fork import (
     can_fork_sibling,
     fork_sibling,
@@ -89,7 +90,7 @@ class ActorMain(Protocol):
 class Zygote:
     """The zygote's process, from the inside."""
 
-    def __init__(self, sock: socket.socket, supervisor: int, main: ActorMain, stacks_fd: int) -> None:
+    def __init__(self, sock: socket.socket, supervisor: int, main: ActorMain, stacks_fd: int, marks: int) -> None:
         """Be the zygote of a supervisor.
 
         Args:
@@ -97,9 +98,11 @@ class Zygote:
             supervisor: its pid.
             main: what an actor process does.
             stacks_fd: of the memory that the stacks of a fatal signal are written to (ZY-5).
+            marks: the system that its mark and those of its actors are of (ZY-6).
         """
         self._sock = sock
         self._stacks_fd = stacks_fd
+        self._marks = marks
         self._supervisor = supervisor
         self._main = main
         self._codec = Codec()
@@ -119,6 +122,7 @@ class Zygote:
         prctl.die_with_parent()
         prctl.set_name("understudy-zyg")
         os.setpgid(0, 0)
+        mark.put_on(self._marks)  # no subreaper where it cannot be: what is forked twice would be handed to us
         if os.getppid() != self._supervisor:
             os._exit(0)
         faulthandler.enable(file=self._stacks_fd, all_threads=True)
@@ -266,6 +270,8 @@ class Zygote:
         code = 1
         try:
             wait_for_parent(self._supervisor, middle)
+            if not mark.put_on(self._marks):
+                prctl.become_subreaper()  # MK-2
             self._sock.close()
             for fd in (fd for _, fds in self._studies for fd in fds):
                 os.close(fd)

@@ -434,8 +434,9 @@ def kill_the_zygote(system: Supervisor) -> None:
 def zygotes_of(system: Supervisor) -> list[int]:
     """Pids, once they say that they are zygotes; spares are in the group of theirs."""
     found = []
-    for pid, group in children_of(system.pid):
-        if pid == group:
+    for each in children_of(system.pid):
+        if each.pid == each.group:
             with contextlib.suppress(OSError):  # it has ended meanwhile
-                found.extend([pid] if Path(f"/proc/{pid}/comm").read_text().startswith("understudy-zyg") else [])
+                name = Path(f"/proc/{each.pid}/comm").read_text()
+                found.extend([each.pid] if name.startswith("understudy-zyg") else [])
     return found

@@ -127,7 +127,9 @@ def test_a_signal_to_a_zygote_that_is_just_being_forked_is_not_taken_for_the_sup
 def zygotes_of(supervisor: int) -> list[int]:
     """The pid of a supervisor's zygote, once it says that it is one; spares are in its process group."""
     return [
-        pid for pid, group in children_of(supervisor) if pid == group and _name_of(pid).startswith("understudy-zyg")
+        each.pid
+        for each in children_of(supervisor)
+        if each.pid == each.group and _name_of(each.pid).startswith("understudy-zyg")
     ]
 
 
