@@ -15,6 +15,7 @@ ST-4  Restarts are by restart type, at once; more than max_restarts in max_secon
 ST-5  One thread: an actor in a blocking wait goes on only when the waits above it have ended.
 """
 
+from collections.abc import Iterator
 from typing import Any, Self, TypeVar, Unpack, overload
 
 from actors.certificate import DeathCertificate
@@ -102,6 +103,17 @@ class StageSupervisor:
     def __getitem__(self, path: str) -> Any:
         """An untyped reference to the actor at path."""
         return self.ref(path)
+
+    def __contains__(self, path: object) -> bool:
+        """Whether there is something at that path below this supervisor, running or not."""
+        below = self._joined(path) if isinstance(path, str) and path else "."
+        return any(known == below or known.startswith(f"{below}.") for known in self._play.players)
+
+    def __iter__(self) -> Iterator[str]:
+        """Names of its children, in start order."""
+        prefix = f"{self._path}." if self._path else ""
+        below = (path.removeprefix(prefix) for path in self._play.players if path.startswith(prefix))
+        return iter(dict.fromkeys(name.partition(".")[0] for name in below))
 
     def at(self, path: str) -> "StageSupervisor":
         """The supervisor of a branch below."""

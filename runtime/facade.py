@@ -112,6 +112,8 @@ class AsyncHandle:
         """An untyped reference to the actor at path."""
         return self._handle[path]
 
+    __contains__ = __iter__ = None  # they would have to wait for the supervisor: `await children()`
+
     def at(self, path: str) -> "AsyncHandle":
         """The async handle of the supervisor at path."""
         return AsyncHandle(self._handle.at(path))

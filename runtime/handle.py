@@ -5,14 +5,14 @@ Every call blocks for the supervisor's answer: a start until the child is ready,
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar, Unpack, overload
 
 import msgspec
 
 from actors.certificate import DeathCertificate
 from actors.child import Child, Options, Tree
-from actors.errors import ActorError, BadSpec, BlockingCall
+from actors.errors import ActorError, BadSpec, BlockingCall, NotFound, NotRunning
 from actors.interfaces import machine_for
 from actors.layout import Layout
 from actors.letter import Letter
@@ -84,7 +84,8 @@ class Handle:
     def start_instance(self, name: str) -> Any:
         """Start an instance of this dynamic supervisor's template, as it stands; returns an untyped reference.
 
-        To give an instance arguments of its own, `start(child(…), name=…)`: of that only name and arguments count.
+        To give an instance arguments of its own, `start(child(…), name=…)`: of that only name, class and arguments
+        count, all options are the template's.
 
         Raises:
             StartFailed: with the certificate; also when max_children are there.
@@ -221,6 +222,18 @@ class Handle:
         """An untyped reference to the actor at path."""
         return self.ref(path)
 
+    def __contains__(self, path: object) -> bool:
+        """Whether something at that path below this supervisor is specified, running or not."""
+        above, _, name = path.rpartition(".") if isinstance(path, str) else ("", "", "")
+        try:
+            return bool(name) and name in list(self.at(above))
+        except (NotFound, NotRunning):
+            return False
+
+    def __iter__(self) -> Iterator[str]:
+        """Names of its children, in start order."""
+        return iter([_name_of(child) for child in self.children()])
+
     @property
     def supervisors(self) -> "Supervisors":
         """Handles of nested supervisors by path: `supervisors["payments"]`."""
@@ -285,3 +298,22 @@ class Supervisors:
 
     def __getitem__(self, path: str) -> Handle:
         return self._handle.at(path)
+
+    def __contains__(self, path: object) -> bool:
+        """Whether there is a supervisor at that path."""
+        above, _, name = path.rpartition(".") if isinstance(path, str) else ("", "", "")
+        try:
+            return bool(name) and name in list(self._handle.at(above).supervisors)
+        except (NotFound, NotRunning):
+            return False
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys())
+
+    def keys(self) -> list[str]:
+        """Names of those directly below, in start order."""
+        return [_name_of(child) for child in self._handle.children() if child.kind == "supervisor"]
+
+
+def _name_of(child: ChildStatus) -> str:
+    return child.path.rpartition(".")[2]

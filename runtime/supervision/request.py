@@ -27,6 +27,8 @@ from runtime.supervision.stop import discard, refuse_not_running, terminate
 from runtime.supervision.tree import Asked, Child, Node, Single, child_path
 from runtime.supervision.turn import Turn
 
+_INSTANCE = "an instance of a dynamic supervisor has no specification of its own: stop it, and start it anew"
+
 
 def handle(turn: Turn, request: Request) -> None:
     """Grant, refuse or queue a request."""
@@ -108,7 +110,7 @@ def _instance(node: Node, spec: Spec) -> WorkerSpec:
 
 def _terminate(turn: Turn, node: Node, request: TerminateChild) -> None:
     if node.is_dynamic and request.incarnation is None:
-        turn.refuse(request.request, DynamicSupervisor(request.path, "a dynamic supervisor's child has no name to it"))
+        turn.refuse(request.request, DynamicSupervisor(request.path, _INSTANCE))
         return
     child = turn.own(node, request.path.rpartition(".")[2])
     if request.incarnation is not None and not _is_at(node, child, request.incarnation):
@@ -160,7 +162,7 @@ def _delete(turn: Turn, node: Node, request: DeleteChild) -> None:
 def _idle_child(turn: Turn, node: Node, request: RestartChild | DeleteChild) -> Child | None:
     """The stopped child a request is about; None when it is refused or has to wait."""
     if node.is_dynamic:
-        turn.refuse(request.request, DynamicSupervisor(request.path, "a dynamic supervisor's child has no name to it"))
+        turn.refuse(request.request, DynamicSupervisor(request.path, _INSTANCE))
         return None
     child = turn.own(node, request.path.rpartition(".")[2])
     if child is None:

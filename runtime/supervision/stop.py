@@ -11,7 +11,7 @@ SP-4  A supervisor that is killed takes its workers with it; supervisors below i
       child that was asked already is killed too, and one that may take for ever has ORPHAN_SECONDS.
 """
 
-from actors.errors import NotRunning, StartFailed
+from actors.errors import StartFailed
 from runtime.supervision.action import Answer, AskToStop, Done, Halt, Kill
 from runtime.supervision.event import Boot, Due, Exited, Ignored, Reason, Request, Started, StopTree
 from runtime.supervision.event import StartFailed as StartFailedEvent
@@ -314,7 +314,7 @@ def _refuse_queued(turn: Turn, node: Node) -> None:
 
 def refuse_not_running(turn: Turn, request: Request, path: Path) -> None:
     """Answer a request to a supervisor that is not there."""
-    turn.refuse(request.request, NotRunning(turn.name_of(path)))
+    turn.refuse(request.request, turn.no_supervisor(path))
 
 
 def _answer_stopped(turn: Turn, node: Node, child: Child) -> None:

@@ -339,8 +339,20 @@ def _position(item: tuple[str, Child]) -> int:
     return item[1].position
 
 
+def no_supervisor(nodes: Shards[Node], path: Path, name: str) -> NotRunning:
+    """What to say of a supervisor that does not run: that it is down, is none, or is not there at all."""
+    above, _, own = path.rpartition(".")
+    parent = nodes.get(above) if path else None
+    child = None if parent is None else parent.children.get(own)
+    if child is not None and not isinstance(child.spec, SupervisorSpec):
+        return NotRunning(name, "it is an actor, and no supervisor")
+    if path and child is None:
+        return NotRunning(name, "there is no such supervisor")
+    return NotRunning(name)
+
+
 def _up(tree: Tree, path: Path) -> Node:
     node = tree.nodes.get(path)
     if node is None or node.phase == "down":
-        raise NotRunning(path or tree.spec.name)
+        raise no_supervisor(tree.nodes, path, path or tree.spec.name)
     return node

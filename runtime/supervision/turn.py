@@ -9,11 +9,11 @@ from collections import deque
 from dataclasses import dataclass
 
 from actors.certificate import DeathCertificate
-from actors.errors import StartFailed, SupervisionError
+from actors.errors import NotRunning, StartFailed, SupervisionError
 from runtime.supervision.action import Action, Answer, CancelTimer, Close, Forget, Refused, Report, ReportKind, SetTimer
 from runtime.supervision.event import Event, Reason, Timer, TimerKind
 from runtime.supervision.spec import Path, SupervisorSpec
-from runtime.supervision.tree import Child, Ending, Node, Regroup, Tree, child_path, in_order
+from runtime.supervision.tree import Child, Ending, Node, Regroup, Tree, child_path, in_order, no_supervisor
 from runtime.supervision.window import next_draw
 
 
@@ -184,6 +184,10 @@ class Turn:
     def name_of(self, path: Path) -> str:
         """What errors call it: the root has a name, everything else its path."""
         return path or self._spec.name
+
+    def no_supervisor(self, path: Path) -> NotRunning:
+        """What to say of a supervisor that does not run."""
+        return no_supervisor(self._nodes, path, self.name_of(path))
 
 
 def start_failed(path: Path, reason: Reason) -> StartFailed:

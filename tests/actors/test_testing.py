@@ -1237,3 +1237,19 @@ def test_a_crash_at_a_message_that_there_is_not_is_refused_and_not_waited_for(st
 def test_the_class_itself_cannot_be_started(stage):
     with pytest.raises(BadSpec, match=r"counter: expected child\(…\).*, as in child\(Counter\)"):
         stage.start(Counter, name="counter")
+
+
+def test_what_is_below_a_supervisor_can_be_asked_for_by_in_and_for() -> None:
+    with Stage() as stage:
+        stage.start(child(Counter), name="a")
+        stage.start(child(Counter), name="t.x")
+
+        assert list(stage) == ["a", "t"]
+        assert list(stage.at("t")) == ["x"]
+        assert "a" in stage
+        assert "t" in stage
+        assert "t.x" in stage
+        assert "x" in stage.at("t")
+        assert "" not in stage
+        assert "b" not in stage
+        assert 5 not in stage
