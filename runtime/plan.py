@@ -8,7 +8,7 @@ supervisor never opens what is in those. There they become what is decided on (`
 import hashlib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from actors.actor import Actor
@@ -128,9 +128,15 @@ class Packer:
             shutdown=spec.shutdown,
             significant=spec.significant,
             children=[self._pack_below(checked_name(child), below) for child, below in spec.children.items()],
-            template=None if spec.template is None else self._pack_worker("template", spec.template),
+            template=None if spec.template is None else self._pack_template(name, spec.template),
             max_children=spec.max_children,
         )
+
+    def _pack_template(self, name: str, template: Child[Actor]) -> Worker:
+        replicas = checked_child(name, template).settings.replicas
+        if replicas != 1:
+            raise BadSpec(name, "invalid_replicas", f"expected 1 in the template of dynamic(…), got {replicas}")
+        return self._pack_worker("template", template)
 
     def _pack_below(self, name: str, spec: Child[Actor] | Tree) -> Worker | Subtree:
         return self._pack_tree(name, spec) if isinstance(spec, Tree) else self._pack_worker(name, spec)
@@ -232,6 +238,30 @@ def unpacked(plan: Worker | Subtree, fds: list[int], backoff: Backoff | None) ->
     if isinstance(plan, Worker):
         return _worker(plan, fds, backoff)
     return unpacked_tree(plan, fds)
+
+
+def unpacked_instance(plan: Worker | Subtree, fds: list[int], template: WorkerSpec, where: Path) -> WorkerSpec:
+    """An instance of a dynamic supervisor's template: name, class and arguments are its own, all else the template's.
+
+    Raises:
+        BadSpec: it is a supervisor, or has no snapshots and the template's options are about them.
+        Protocol: a payload that did not come along.
+    """
+    if not isinstance(plan, Worker) or not isinstance(template.payload, Program):
+        raise BadSpec(where, "bad_start_spec", "expected child(…): a dynamic supervisor's children are of its template")
+    if plan.replicas != 1:
+        raise BadSpec(where, "invalid_replicas", f"expected no replicas of an instance, got {plan.replicas}")
+    shared = template.payload
+    if not plan.has_snapshots and (shared.durable is not None or shared.snapshot_every > 1):
+        detail = f"expected an actor with snapshot and restore, as the template's durable wants, got {plan.actor}"
+        raise BadSpec(where, "invalid_durable", detail)
+    own = _program(plan, fds)
+    digest = hashlib.blake2b(shared.digest + plan.digest, digest_size=16).digest()
+    payload = os.dup(own.payload)  # its own is closed with it
+    program = replace(
+        shared, actor=own.actor, payload=payload, has_snapshots=own.has_snapshots, digest=shared.digest and digest
+    )
+    return replace(template, name=plan.name, payload=program)
 
 
 def unpacked_tree(plan: Subtree, fds: list[int]) -> SupervisorSpec:

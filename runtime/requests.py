@@ -22,7 +22,7 @@ from runtime.letters import Letters
 from runtime.memory import slab, snapshots
 from runtime.memory.allowance import Allowance
 from runtime.overview import overview
-from runtime.plan import unpacked, unpacked_tree
+from runtime.plan import unpacked, unpacked_instance, unpacked_tree
 from runtime.supervision import action
 from runtime.supervision.spec import Spec, SupervisorSpec, joined
 from runtime.supervision.tree import Tree, count_children, find, in_order
@@ -121,7 +121,12 @@ def _start(system: System, connection: Connection, request: control.Start, fds: 
     _refuse_start_cycle(request.supervisor, request.starting)
     path = joined(request.supervisor, request.child.name)
     above = system.tree.nodes.get(request.supervisor)
-    spec = unpacked(request.child, fds, above.spec.backoff if above is not None else None)
+    template = above.spec.template if above is not None else None
+    spec: Spec
+    if template is not None:
+        spec = unpacked_instance(request.child, fds, template, path)
+    else:
+        spec = unpacked(request.child, fds, above.spec.backoff if above is not None else None)
     system.start_child(request.supervisor, spec, lambda result: connection.result(result, path))
 
 
