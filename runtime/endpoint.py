@@ -131,12 +131,14 @@ class Endpoint:
             if box is not None and not (urgent or outboxes or raw[FLAGS_AT] & LARGE):  # the short way of a thread
                 try:
                     _write(box.fd, raw)
-                    if box.words[LIFE] != CLOSED:
-                        return
-                    route.set([])
-                    raise closed_meanwhile(route)
+                    if box.words[LIFE] == CLOSED:
+                        box.refuse_lost(raw)
+                    return
                 except (BlockingIOError, BrokenPipeError):  # full, or closed
                     pass
+                except ConnectionResetError:
+                    route.set([])
+                    raise closed_meanwhile(route) from None
             post(route, raw, urgent, None)
 
         def call(*args: Any, **kwargs: Any) -> Any:

@@ -7,7 +7,8 @@ PO-1  A route is looked up once by the control socket and kept; it is looked up 
 PO-2  In an event loop nothing blocks: a tell is refused with `MailboxFull`, an ask queues, a send is awaited.
 PO-3  What is queued for a mailbox goes first: nothing written later overtakes it.
 PO-4  A frame that was written as its mailbox was being closed is not written again. Of an ask the actor or the
-      supervisor says what became of it; of a tell nobody can, so it fails with `delivered = "unknown"`.
+      supervisor says what became of it. A tell was sent: it was handled, or it is a dead letter. Only where it is seen
+      that it will not be handled (LB-1) it fails, with `delivered = "unknown"`: another's may have been taken for it.
 """
 
 import asyncio

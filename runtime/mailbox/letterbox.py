@@ -1,8 +1,8 @@
 """The sending end of one process's mailbox: its FIFO and the page that tells how its actor is.
 
 LB-1  The life word is looked at before and after a write: a message written to a mailbox that was just closed may
-      vanish with it. Closed before: nothing was written, and it may be sent anew. Closed after: nobody here can tell;
-      it may have been handled, so it is never sent twice.
+      vanish with it. Closed before: nothing was written, and it may be sent anew. Closed after: it is never sent twice.
+      It was sent, unless it is seen that it will not be handled: in a journal, or in what nobody has read.
 """
 
 import os
@@ -11,8 +11,8 @@ from time import monotonic_ns
 
 from actors.errors import Delivered
 from runtime.mailbox import aside, fifo
-from runtime.mailbox.page import ATTENTION, CLOSED, IN_HAND, LIFE, READY, Page, unread_bytes
-from runtime.wire.frame import DONE, DROPPED, MOVED, QUEUED, walk
+from runtime.mailbox.page import ATTENTION, CLOSED, IN_HAND, LIFE, READY, URGENT_LANE, Page, unread_bytes
+from runtime.wire.frame import ASK_AT, DONE, DROPPED, MOVED, QUEUED, walk
 
 _write = os.write
 _NOT_READY, _CLOSED = 1 << 40, 1 << 41
@@ -47,7 +47,7 @@ class Letterbox:
 
         Raises:
             BrokenPipeError: nobody holds this mailbox any more; nothing was written.
-            ConnectionResetError: it was written as the mailbox was being closed (LB-1).
+            ConnectionResetError: it was written as the mailbox was being closed, and will not be handled (LB-1).
         """
         words = self.words
         if words[LIFE] == CLOSED:
@@ -57,8 +57,20 @@ class Letterbox:
         except BlockingIOError:
             return False
         if words[LIFE] == CLOSED:
-            raise ConnectionResetError
+            self.refuse_lost(raw)
         return True
+
+    def refuse_lost(self, raw: bytes, *, urgent: bool = False) -> None:
+        """Given a frame that was written as the mailbox was being closed (LB-1).
+
+        Raises:
+            ConnectionResetError: it is seen that it will not be handled.
+        """
+        journal = self.page.lane(URGENT_LANE if urgent else 0)
+        sent = raw[ASK_AT:]
+        states = {h.state for h in walk(journal, 0, len(journal)) if journal[h.offset + ASK_AT :][: len(sent)] == sent}
+        if states <= {QUEUED, DROPPED} and (states or fifo.queued_bytes(self.lane_fd(urgent=urgent))):
+            raise ConnectionResetError
 
     def post_urgent(self, raw: bytes) -> bool:
         """Write one frame to the second lane, at once. False as of `post`."""
@@ -71,7 +83,7 @@ class Letterbox:
             return False
         self.words[ATTENTION] = 1
         if self.words[LIFE] == CLOSED:
-            raise ConnectionResetError
+            self.refuse_lost(raw, urgent=True)
         return True
 
     def lane_fd(self, *, urgent: bool) -> int:

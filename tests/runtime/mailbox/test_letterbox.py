@@ -1,16 +1,19 @@
 """The sending end: writes, the life word, and the verdict on an ask whose deadline has passed."""
 
+import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic_ns
 
 import pytest
 
-from runtime.mailbox import page
+from runtime.mailbox import fifo, page
+from runtime.mailbox import letterbox as letterbox_module
 from runtime.mailbox.box import Box
 from runtime.mailbox.letterbox import Letterbox
 from runtime.wire import frame
-from runtime.wire.frame import DONE, STATE_AT
+from runtime.wire.frame import CUT, DONE, DROPPED, STATE_AT
 
 
 @pytest.fixture
@@ -92,3 +95,37 @@ def test_one_that_is_ready_is_always_less_loaded_than_one_that_is_not(letterbox:
     box.set_life(page.CLOSED)
 
     assert ready < restarting < letterbox.load()
+
+
+@pytest.mark.parametrize("urgent", [False, True])
+@pytest.mark.parametrize(
+    ("what_became_of_it", "is_sent"),
+    [("read and gone", True), ("handled", True), ("begun", True), ("not begun", False), ("unread", False)],
+)
+def test_a_frame_that_was_written_as_the_mailbox_closed_was_sent_unless_it_is_seen_that_it_will_not_be_handled(
+    letterbox: Letterbox,
+    box: Box,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    urgent: bool,
+    what_became_of_it: str,
+    is_sent: bool,
+) -> None:
+    raw = frame.tell(0, b"x")
+    journal = letterbox.page.urgent_journal if urgent else letterbox.page.journal
+    reader = fifo.open_read(str(tmp_path / "children/one" / ("urgent" if urgent else "mailbox")))
+
+    def write_as_it_closes(fd: int, frame_: bytes) -> None:
+        os.write(fd, frame_)
+        if what_became_of_it != "unread":
+            os.read(reader, 4096)
+        state = {"handled": DONE, "begun": CUT, "not begun": DROPPED}.get(what_became_of_it)
+        if state is not None:
+            journal[: len(frame_)] = frame_
+            journal[STATE_AT] = state
+        box.set_life(page.CLOSED)
+
+    monkeypatch.setattr(letterbox_module, "_write", write_as_it_closes)
+    with contextlib.nullcontext() if is_sent else pytest.raises(ConnectionResetError):
+        assert letterbox.post_urgent(raw) if urgent else letterbox.post(raw)
+    os.close(reader)
