@@ -61,7 +61,6 @@ class Client(Handle):
         self._refuse_in_loop()
         root = directory.root_of(self.name)
         try:
-            directory.check(root.parent)
             directory.check(root)
         except FileNotFoundError as exc:
             raise NoSuchSystem(self.name) from exc

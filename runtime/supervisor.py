@@ -12,16 +12,15 @@ import os
 import signal
 from collections import deque
 from collections.abc import Callable
-from pathlib import Path
 from time import monotonic
 
 from actors.certificate import DeathCertificate
 from actors.errors import ActorError
 from actors.letter import Letter
-from runtime import directory
 from runtime.account import is_named, snapshot_bytes
 from runtime.callers import Callers
 from runtime.changeover import Changeover
+from runtime.claim import Claim
 from runtime.deaths import Deaths
 from runtime.desk import Desk
 from runtime.estate import Estate
@@ -51,7 +50,6 @@ class Supervisor:
 
     def __init__(self, root: str, system: str, main: ActorMain, memory: int | None = None) -> None:
         self.system = system
-        self._root = Path(root)
         self.tree: Tree = new_tree(EMPTY)
         self.reporter = Reporter()
         self.allowance = Allowance(memory, lambda: snapshot_bytes(self.troupe))
@@ -84,15 +82,16 @@ class Supervisor:
         self._fault: Exception | None = None
         self.ending: Ending | None = None
 
-    async def run(self, warden: int, ready: Callable[[], None]) -> Ending:
+    async def run(self, warden: int, ready: Callable[[], None], clear_up: Callable[[], None]) -> Ending:
         """Serve until the tree has ended.
 
         Args:
             warden: its pidfd.
             ready: called once everybody may connect.
+            clear_up: removes the runtime directory, in the warden's place.
         """
         self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(warden, self._warden_gone)
+        self._loop.add_reader(warden, self._warden_gone, clear_up)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             self._loop.add_signal_handler(number, self._on_signal)
         self.troupe.open()
@@ -200,10 +199,10 @@ class Supervisor:
             self.reporter.failed_inside("reload failed")
             answered(ActorError("the reload failed inside the supervisor, whose log says how"))
 
-    def _warden_gone(self) -> None:
+    def _warden_gone(self, clear_up: Callable[[], None]) -> None:
         """Nobody would clear up after us: end everything now, and do it ourselves."""
         process_exit.end_children()
-        directory.remove(self._root)
+        clear_up()
         os._exit(1)
 
     def _on_signal(self) -> None:
@@ -272,10 +271,10 @@ def _nobody(_result: action.Result) -> None:
 
 
 def main(
-    root: str, system: str, actor_main: ActorMain, warden: int, ready: Callable[[], None], memory: int | None
+    claimed: Claim, system: str, actor_main: ActorMain, warden: int, ready: Callable[[], None], memory: int | None
 ) -> Ending:
     """Be the supervisor until the tree has ended."""
-    supervisor = Supervisor(root, system, actor_main, memory)
+    supervisor = Supervisor(str(claimed.root), system, actor_main, memory)
     if bounds.descriptors() < bounds.FEW_DESCRIPTORS:
         supervisor.reporter.few_descriptors(bounds.descriptors())
-    return asyncio.run(supervisor.run(warden, ready))
+    return asyncio.run(supervisor.run(warden, ready, claimed.remove))

@@ -16,13 +16,13 @@ import select
 import signal
 import traceback
 from functools import partial
-from pathlib import Path
 from typing import NoReturn
 
 import msgspec
 
 from actors.errors import ActorError
-from runtime import directory, host, supervisor
+from runtime import host, supervisor
+from runtime.claim import Claim, claim
 from runtime.process import bounds, prctl
 from runtime.process import exit as process_exit
 from runtime.process.boot import Boot
@@ -43,24 +43,24 @@ def main() -> None:
     if owner is None:
         return
     try:
-        lock = directory.claim(options.system)
+        claimed = claim(options.system)
     except (ActorError, OSError) as exc:
         boot = Boot(error=type(exc).__name__, args=exc.args) if isinstance(exc, ActorError) else Boot(args=(str(exc),))
         _report(options.report, boot)
         return
-    root = directory.root_of(options.system)
     bounds.set_bounds()
     prctl.become_subreaper()
     warden = os.getpid()
     pid = os.fork()
     if pid == 0:
         os.close(owner)  # the lock stays open in both: it is free when both are gone
-        _be_supervisor(root, options.system, options.report, warden, options.memory)
+        _be_supervisor(claimed, options.system, options.report, warden, options.memory)
     os.close(options.report)
+    claimed.clear_siblings()
     _wait(owner, pid)
     process_exit.end_children()
-    directory.remove(root)
-    os.close(lock)
+    claimed.remove()
+    claimed.close()
 
 
 def _wait(owner: int, pid: int) -> None:
@@ -81,7 +81,7 @@ def _wait(owner: int, pid: int) -> None:
     os.close(fd)
 
 
-def _be_supervisor(root: Path, system: str, report: int, warden: int, memory: int | None) -> NoReturn:
+def _be_supervisor(claimed: Claim, system: str, report: int, warden: int, memory: int | None) -> NoReturn:
     code = 1
     try:
         prctl.set_name("understudy-sup")
@@ -89,7 +89,7 @@ def _be_supervisor(root: Path, system: str, report: int, warden: int, memory: in
         watched = os.pidfd_open(warden)
         if os.getppid() == warden:
             tell = partial(_report, report, Boot(pid=os.getpid()))
-            supervisor.main(str(root), system, host, watched, tell, memory)
+            supervisor.main(claimed, system, host, watched, tell, memory)
             code = 0
     except BaseException:  # nothing may return into the warden; the owner sees it on stderr
         traceback.print_exc()

@@ -115,6 +115,19 @@ def test_nothing_is_left_when_the_warden_is_killed(nothing_left: Path) -> None:
         assert supervisor.children() == []
 
 
+def test_a_start_of_any_name_clears_what_a_system_that_was_killed_as_a_whole_left(nothing_left: Path) -> None:
+    owner = _owner(nothing_left)
+    for pid in processes_of(nothing_left):
+        os.kill(pid, signal.SIGKILL)
+    _end(owner)
+    assert wait_until(lambda: not processes_of(nothing_left))
+    left = nothing_left / "owned"
+    assert (left / "children" / "sleeper").exists()
+
+    with Supervisor("another"):
+        assert wait_until(lambda: not left.exists())
+
+
 def test_actors_live_on_when_the_zygote_is_killed(supervisor: Supervisor, runtime_directory: Path) -> None:
     first = supervisor.start(child(Orphaner), name="first")
     pid = first.pid()

@@ -22,7 +22,7 @@ async def main():
             supervisor.decide_now()  # as the event loop calls it: what it raised would be logged, and forgotten
             print("went on")
         asyncio.get_running_loop().call_soon(exited)
-    await supervisor.run(os.pidfd_open(os.getpid()), ready)
+    await supervisor.run(os.pidfd_open(os.getpid()), ready, print)
 
 asyncio.run(asyncio.wait_for(main(), 20))
 """
