@@ -3,6 +3,7 @@
     box_of, launch ─▶ open ─▶ the same box for every incarnation ─▶ close ─▶ what is left in it is ended
 
 MB-1  A name is held while it is restarted by hand: its mailbox outlives a stop that would have been for good.
+MB-2  A mailbox that is open has a message table, its actor started or not: that of the class that was specified.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator
 from runtime.mailbox import page
 from runtime.mailbox.box import Box, directory_of
 from runtime.plan import Program
+from runtime.process.payload import table_part
 from runtime.reporter import Reporter
 from runtime.supervision.spec import SupervisorSpec
 from runtime.supervision.tree import Child
@@ -66,6 +68,7 @@ class Mailboxes:
         if worker.box is None:
             wanted = worker.program.mailbox.size
             worker.box = Box(self._root, directory_of(worker.path), wanted)
+            worker.box.page.publish((table_part(worker.program.payload), 0))  # MB-2
             self._count_peers(worker)
             if worker.box.mailbox_bytes < wanted:
                 self._reporter.mailbox_is_small(worker.path, worker.box.mailbox_bytes, wanted)
@@ -105,8 +108,9 @@ class Mailboxes:
         """Its specification is gone. Of one that is held it may come back at once."""
         if path in self._held:
             self._forgotten.add(path)
-        else:
-            self._workers.pop(path, None)
+            return
+        self.close(path)  # of one that was written to and never started
+        self._workers.pop(path, None)
 
     def hold(self, path: str) -> None:
         """Keep the mailboxes at and below path through the next stop (MB-1)."""

@@ -26,6 +26,8 @@ from actors.child import (
     checked_name,
 )
 from actors.errors import BadSpec
+from actors.role import role_of
+from runtime.mailbox.page import packed
 from runtime.memory.seal import sealed
 from runtime.memory.snapshots import has_snapshots
 from runtime.process.payload import joined_payload
@@ -154,13 +156,13 @@ class Packer:
         options = checked(spec.settings, name)
         class_part = whole(self._codec.encode_value(actor, actor.__qualname__)[1])
         constructor_part = self._codec.encode_constructor(actor, spec.args, dict(spec.kwargs))
-        payload = joined_payload(class_part, constructor_part)
+        payload = joined_payload(class_part, _table_of(actor), constructor_part)
         self.fds.append(sealed(payload))
         return Worker(
             name=name,
             actor=f"{actor.__module__}:{actor.__qualname__}",
             payload=len(self.fds) - 1,
-            digest=hashlib.blake2b(payload, digest_size=16).digest(),
+            digest=hashlib.blake2b(joined_payload(class_part, b"", constructor_part), digest_size=16).digest(),
             restart=options.restart,
             shutdown=options.shutdown,
             ready=options.ready,
@@ -196,6 +198,14 @@ class Packer:
             detail = f'expected a system with a name, Supervisor("shop"): next time {self._system!r} is another one'
             raise BadSpec(name, "invalid_durable", detail)
         return Durable(os.path.abspath(options.durable), options.durable_every)
+
+
+def _table_of(actor: type[Actor]) -> bytes:
+    """What its references are checked against before its first start publishes it; one too large fails that start."""
+    try:
+        return packed(role_of(actor).entries)[0]
+    except ValueError:
+        return b""
 
 
 def _outline(name: str, spec: Tree) -> SupervisorSpec:

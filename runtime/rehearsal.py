@@ -65,7 +65,7 @@ class Rehearsal:
 
     def __init__(self) -> None:
         codec = Codec()
-        self._payload = sealed(joined_payload(b"", codec.encode_constructor(_Walker, (1,), {})))
+        self._payload = sealed(joined_payload(b"", b"", codec.encode_constructor(_Walker, (1,), {})))
         kind, payload = codec.encode_call("say", (1,), {}, ())
         call = bytes(whole(payload))
         asked = frame.ask(kind, call, 1, _CALLER, 0)

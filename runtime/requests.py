@@ -25,7 +25,7 @@ from runtime.overview import overview
 from runtime.plan import unpacked, unpacked_instance, unpacked_tree
 from runtime.supervision import action
 from runtime.supervision.spec import Spec, SupervisorSpec, joined
-from runtime.supervision.tree import Tree, count_children, find, in_order
+from runtime.supervision.tree import Tree, count_children, find, find_specified, in_order
 from runtime.troupe import Troupe
 from runtime.vault import Vault
 from runtime.watches import Watches
@@ -91,18 +91,21 @@ def _boot(system: System, connection: Connection, request: control.Boot, fds: li
 
 
 def _open(system: System, connection: Connection, request: control.Open, _fds: list[int]) -> None:
-    child = find(system.tree, request.path)
+    child = find_specified(system.tree, request.path)
     if child is None:
         raise NotFound(request.path, "there is no such actor")
     if isinstance(child.spec, SupervisorSpec):
         if not child.spec.pool:
             raise NotFound(request.path, "it is a supervisor, not an actor")
         node = system.tree.nodes.get(request.path)
-        paths = [joined(request.path, name) for name, _ in in_order(node)] if node is not None else []
+        names = [name for name, _ in in_order(node)] if node is not None else [one.name for one in child.spec.children]
+        paths = [joined(request.path, name) for name in names]
     else:
         paths = [request.path]
     boxes = [
-        box for path in paths if (box := system.troupe.mailboxes.box_of(path, find(system.tree, path))) is not None
+        box
+        for path in paths
+        if (box := system.troupe.mailboxes.box_of(path, find_specified(system.tree, path))) is not None
     ]
     if not boxes:
         raise ActorStopped(request.path, "no", "stopped for good")

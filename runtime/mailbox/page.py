@@ -142,13 +142,13 @@ class Page:
         return self.view[URGENT_JOURNAL_AT : URGENT_JOURNAL_AT + URGENT_JOURNAL_SIZE]
 
     def publish(self, table: Table) -> None:
-        """Write the message table; it stays until the next incarnation publishes its own."""
+        """Write the message table: the supervisor what was specified, each incarnation its own in the place of it."""
         raw, self.words[WATCHED] = table
         self.view[TABLE_AT : TABLE_AT + len(raw)] = raw
         self.words[TABLE] = len(raw)
 
     def table(self) -> dict[str, MessageEntry]:
-        """The message table as published; empty before the first start."""
+        """The message table as published."""
         size = self.words[TABLE]
         if not 0 < size <= TABLE_SIZE:
             return {}

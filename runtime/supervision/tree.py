@@ -289,6 +289,22 @@ def find(tree: Tree, path: Path) -> Child | None:
     return None if node is None else node.children.get(name)
 
 
+def find_specified(tree: Tree, path: Path) -> Child | None:
+    """As `find`, and where a supervisor above has not been started for the first time yet, as it will be."""
+    found = find(tree, path)
+    parent, _, name = path.rpartition(".")
+    if found is not None or not parent or tree.nodes.get(parent) is not None:
+        return found
+    above = find_specified(tree, parent)
+    if above is None or above.incarnation or not isinstance(above.spec, SupervisorSpec):
+        return None
+    specs = {child.name: (position, child) for position, child in enumerate(above.spec.children)}
+    if name not in specs:
+        return None
+    position, spec = specs[name]
+    return Child(spec, position, is_static=True, stamp=0)
+
+
 def find_supervisor(tree: Tree, path: Path) -> Node | None:
     """The supervisor at path, running or not; None if there is none."""
     return tree.nodes.get(path)

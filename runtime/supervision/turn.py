@@ -12,7 +12,7 @@ from actors.certificate import DeathCertificate
 from actors.errors import NotRunning, StartFailed, SupervisionError
 from runtime.supervision.action import Action, Answer, CancelTimer, Close, Forget, Refused, Report, ReportKind, SetTimer
 from runtime.supervision.event import Event, Reason, Timer, TimerKind
-from runtime.supervision.spec import Path, SupervisorSpec
+from runtime.supervision.spec import Path, SupervisorSpec, joined
 from runtime.supervision.tree import Child, Ending, Node, Regroup, Tree, child_path, in_order, no_supervisor
 from runtime.supervision.window import next_draw
 
@@ -113,7 +113,7 @@ class Turn:
         node.children = node.children.drop(child.spec.name)
         self.close(node, child)
         if isinstance(child.spec, SupervisorSpec):
-            self._forget_below(path)
+            self._forget_below(path, child.spec)
         else:
             self.actions.append(Forget(path))
 
@@ -135,16 +135,16 @@ class Turn:
             if child.is_open or isinstance(child.spec, SupervisorSpec):
                 self.close(node, self.own(node, name) or child)
 
-    def _forget_below(self, path: Path) -> None:
+    def _forget_below(self, path: Path, spec: SupervisorSpec) -> None:
         node = self._nodes.get(path)
-        if node is None:
-            return
-        for name, child in in_order(node):
-            if isinstance(child.spec, SupervisorSpec):
-                self._forget_below(child_path(node, name))
+        below = spec.children if node is None else [child.spec for _, child in in_order(node)]
+        for child in below:  # of one that was never started too: its workers may have been written to
+            if isinstance(child, SupervisorSpec):
+                self._forget_below(joined(path, child.name), child)
             else:
-                self.actions.append(Forget(child_path(node, name)))
-        self._nodes = self._nodes.drop(path)
+                self.actions.append(Forget(joined(path, child.name)))
+        if node is not None:
+            self._nodes = self._nodes.drop(path)
 
     def set_timer(self, kind: TimerKind, path: Path, seconds: float) -> Timer:
         """Ask for a point in time, seconds from now."""

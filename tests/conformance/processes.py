@@ -111,7 +111,7 @@ class ProcessDriver:
         self._read_to = 0
         self._codec = Codec()
         constructor = self._codec.encode_constructor(Player, (str(self._stage),), {})
-        self._payload = joined_payload(self._codec.encode_value(Player, "Player")[1], constructor)
+        self._payload = joined_payload(self._codec.encode_value(Player, "Player")[1], b"", constructor)
 
     def start_tree(self, spec: SupervisorSpec) -> None:
         before, self._exit = self._exit, None

@@ -125,7 +125,7 @@ def test_with_the_zygote_all_that_it_imported_is_forgotten(stock: Stock, spares:
 
 
 def test_a_launch_needs_the_class_and_not_its_arguments() -> None:
-    fds = [sealed(joined_payload(*parts)) for parts in ((b"A", b"1"), (b"A", b"2"), (b"B", b"1"))]
+    fds = [sealed(joined_payload(*parts)) for parts in ((b"A", b"", b"1"), (b"A", b"", b"2"), (b"B", b"", b"1"))]
 
     first, second, other = (what_of(ORDER, fd) for fd in fds)
 
