@@ -56,7 +56,7 @@ class Pending:
         self.ask_id = ask_id
         self.actor = actor
         self.until_ns = until_ns
-        self.box: Letterbox | None = None  # where it was dropped; None while it waits for room
+        self.box: Letterbox | None = None  # where it was dropped; None while it waits for room, and when it has ended
         self._outcome: tuple[bool, Any] | None = None
         self._event: threading.Event | None = None
         self._future: asyncio.Future[None] | None = None
@@ -88,7 +88,8 @@ class Pending:
 
     def sent(self, box: Letterbox) -> None:
         """It was dropped there."""
-        self.box = box
+        if self._outcome is None:
+            self.box = box
 
     def forget(self) -> None:
         """Nobody waits for it: it could not be sent."""
@@ -106,6 +107,7 @@ class Pending:
     def settle(self, *, ok: bool, value: Any) -> None:
         """End the ask, and wake whoever waits for it."""
         self._outcome = (ok, value)
+        self.box = None  # a reply may be kept for long; a letterbox has descriptors
         if self._event is not None:
             self._event.set()
         if self._future is not None and not self._future.done():

@@ -5,6 +5,8 @@
 EP-1  A blocking call waits for room and for its answer until the ask's deadline; in an event loop nothing blocks.
 EP-2  An actor that waits, directly or not, for the answer of this very call is never asked: `AskCycle` at once.
 EP-3  After a fork the child has nothing of its parent's endpoint: new lines, new reply FIFOs, new ask ids.
+EP-4  Threads that are actors have an endpoint each, and their process's routes: what one of them has looked up is known
+      to all, by one letterbox.
 """
 
 import asyncio
@@ -37,7 +39,7 @@ from runtime.wire.codec import Codec
 from runtime.wire.codec_pickler import OUT_OF_BAND_BYTES
 from runtime.wire.control import OpenReplies
 from runtime.wire.frame import FLAGS_AT, LARGE, MAX_PAYLOAD
-from runtime.wire.line import Lines
+from runtime.wire.line import Lines, lacking
 from runtime.wire.parts import Payload
 
 _COLLECT_EVERY = 16  # asks under way between two looks at a thread's reply FIFO
@@ -57,6 +59,7 @@ class Endpoint:
         lines: to the supervisor.
         arena: for large payloads.
         regions: of the system.
+        routes: that have been looked up.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class Endpoint:
         own: str | None = None,
         thread: int = 0,
         fifo_bytes: int,
+        routes: Routes | None = None,
     ) -> None:
         """Carry messages of the system whose runtime directory that is.
 
@@ -80,6 +84,7 @@ class Endpoint:
             own: path of the actor whose process this is; None in a client.
             thread: its number, where it is a thread among others.
             fifo_bytes: size of a thread's reply FIFO.
+            routes: of its process, which stay their owner's (EP-4); None: its own.
         """
         self.system = system
         self.lines = lines
@@ -90,7 +95,9 @@ class Endpoint:
         self._own = own
         self._fifo_bytes = fifo_bytes
         self._board = board
-        self._post = Post(Routes(directory, lines), self._unsent, self._sending, self._written)
+        self.routes = routes or Routes(directory, lines)
+        self._has_own_routes = routes is None
+        self._post = Post(self.routes, self._unsent, self._sending, self._written)
         self._local = threading.local()
         self._lock = threading.Lock()
         self._free: list[ThreadChannel] = []
@@ -111,12 +118,12 @@ class Endpoint:
     def bind(self, path: str, name: str, entry: MessageEntry | None) -> BoundMessage[Any, Any]:
         """The message `name` of the actor at path; see `actors.interfaces.Machine.bind`."""
         if entry is None:
-            entry = self._post.routes.table(path).get(name)
+            entry = self.routes.table(path).get(name)
             if entry is None:
                 raise NoSuchMessage(f"{path}: the actor has no message {name!r}")
-        route = self._post.routes.route(path)
+        route = self.routes.route(path)
         urgent, retry = entry.options.urgent, entry.options.retry
-        encode, local, post, outboxes = self.codec.encode_call, self._local, self._post.post, self._post.outboxes
+        encode, local, post = self.codec.encode_call, self._local, self._post.post
         plain, pickled = frame.tell_head(0, retry), frame.tell_head(1, retry)
 
         def tell_frame(kind: int, payload: Payload) -> bytes:
@@ -128,7 +135,7 @@ class Endpoint:
             kind, payload = encode(name, args, kwargs, ())
             raw = tell_frame(kind, payload)
             box = route.only
-            if box is not None and not (urgent or outboxes or raw[FLAGS_AT] & LARGE):  # the short way of a thread
+            if box is not None and not (urgent or box.outboxes or raw[FLAGS_AT] & LARGE):  # the short way of a thread
                 try:
                     _write(box.fd, raw)
                     if box.words[LIFE] == CLOSED:
@@ -205,7 +212,7 @@ class Endpoint:
 
     def _post_ask(self, pending: Pending, route: Route, raw: bytes, urgent: bool) -> None:
         try:
-            pending.box = self._post.post(route, raw, urgent, pending.until_ns)
+            pending.sent(self._post.post(route, raw, urgent, pending.until_ns))
         except BaseException:
             pending.forget()
             raise
@@ -280,7 +287,10 @@ class Endpoint:
 
     def _reply_fifo(self, nbytes: int) -> tuple[int, int]:
         address, _ = self.lines.register(OpenReplies(nbytes=nbytes))
-        return fifo.open_read(f"{self._directory}/replies/{address:016x}"), address
+        try:
+            return fifo.open_read(f"{self._directory}/replies/{address:016x}"), address
+        except OSError as exc:
+            raise lacking("the way back of an answer", exc) from exc
 
     def close(self) -> None:
         """Close every line, FIFO and mapping; asks under way end with `SystemGone`."""
@@ -289,6 +299,8 @@ class Endpoint:
         self._closed = True
         self.lines.shut()
         self._post.close()
+        if self._has_own_routes:
+            self.routes.close()
         idle = [*self._free, self._local.__dict__.get("channel")]
         for channel in self._channels:
             channel.hang_up(is_idle=channel in idle)
@@ -305,6 +317,8 @@ class Endpoint:
         self._free.clear()  # after it: the thread's own has just been given back
         self._loops.clear()
         self._post.close()
+        if self._has_own_routes:
+            self.routes.after_fork()
         self.arena.close()
         self.lines.after_fork()
         self._lock = threading.Lock()

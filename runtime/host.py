@@ -106,9 +106,10 @@ def host_threads(gather: Gather, sock_fd: int, board_fd: int, stacks_fd: int) ->
     sys.stderr = stderr = SharedStderr(sys.stderr)
     board = Board(board_fd, gather.seat, gather.pollers)
     lines = Lines(gather.directory, gather.system)
-    attach(Endpoint(gather.directory, gather.system, lines, board, fifo_bytes=REPLY_FIFO_BYTES))  # of stray threads
+    endpoint = Endpoint(gather.directory, gather.system, lines, board, fifo_bytes=REPLY_FIFO_BYTES)
+    attach(endpoint)  # of stray threads
     try:
-        ThreadHost(gather, socket.socket(fileno=sock_fd), board_fd, stderr).run()
+        ThreadHost(gather, socket.socket(fileno=sock_fd), board_fd, stderr, endpoint.routes).run()
     finally:
         _run_exit_functions()
     return 0

@@ -48,6 +48,7 @@ from runtime.politeloop import polite_loop
 from runtime.process.order import Launch, Ready, ready_line
 from runtime.process.payload import constructor_part
 from runtime.regions import Regions
+from runtime.route import Routes
 from runtime.state import State
 from runtime.trace import tasks_of
 from runtime.wire.control import GrowSnapshots, KeepLetter, Watch, WatchLetters
@@ -61,7 +62,16 @@ _KEPT = 128  # classes
 class Host:
     """The `Backstage` of one actor: its endpoint, its log, its supervisor."""
 
-    def __init__(self, launch: Launch, page: Page, board: Board, *, thread: int = 0, fifos: Fifos = fifo) -> None:
+    def __init__(
+        self,
+        launch: Launch,
+        page: Page,
+        board: Board,
+        *,
+        thread: int = 0,
+        routes: Routes | None = None,
+        fifos: Fifos = fifo,
+    ) -> None:
         """Be the machine of an actor.
 
         Args:
@@ -69,6 +79,7 @@ class Host:
             page: its page.
             board: of its system.
             thread: its number, where it has no process of its own.
+            routes: of that process.
             fifos: opens its lanes and the FIFOs of its callers.
         """
         self._launch = launch
@@ -84,6 +95,7 @@ class Host:
             own=launch.address,
             thread=thread,
             fifo_bytes=REPLY_FIFO_BYTES,
+            routes=routes,
         )
         self.inbox: Inbox | None = None
         self.endpoint.regions = Regions(lines, launch.system, launch.path, self._writer_died)

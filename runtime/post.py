@@ -5,7 +5,7 @@
 
 PO-1  A route is looked up once by the control socket and kept; it is looked up anew when its mailbox was closed.
 PO-2  In an event loop nothing blocks: a tell is refused with `MailboxFull`, an ask queues, a send is awaited.
-PO-3  What is queued for a mailbox goes first: nothing written later overtakes it.
+PO-3  What a loop has queued for a mailbox goes first: nothing that it writes later overtakes it, by whichever client.
 PO-4  A frame that was written as its mailbox was being closed is not written again. Of an ask the actor or the
       supervisor says what became of it. A tell was sent: it was handled, or it is a dead letter. Only where it is seen
       that it will not be handled (LB-1) it fails, with `delivered = "unknown"`: another's may have been taken for it.
@@ -16,26 +16,25 @@ from collections.abc import Callable
 from functools import partial
 from time import monotonic_ns
 from typing import NoReturn
+from weakref import WeakSet
 
 from actors.deadline import DEFAULT_SECONDS, ambient
 from actors.errors import ActorError, ActorStopped, MailboxFull
 from runtime.channel import Pending, current_loop
 from runtime.mailbox.letterbox import Letterbox
-from runtime.outbox import Outbox, Waiting
+from runtime.mailbox.outbox import Outbox, Waiting
 from runtime.route import Route, Routes
 from runtime.wire.frame import ASK, FLAGS_AT, LARGE
 
 DEFAULT_NS = int(DEFAULT_SECONDS * 1e9)
 _FULL_IN_LOOP = "the mailbox is full; `await ref.message.send(…)` waits for room"
 
-_Key = tuple[asyncio.AbstractEventLoop, Letterbox, bool]
-
 
 class Post:
-    """Everything one process sends. Owns the routes; threads and loops share it.
+    """Everything that goes by one endpoint; threads and loops share it.
 
     Attributes:
-        outboxes: of each loop, letterbox and lane, while something waits in it.
+        routes: that it goes by; their owner's to close.
     """
 
     def __init__(
@@ -53,7 +52,7 @@ class Post:
             written: told of each such frame once it is written.
         """
         self.routes = routes
-        self.outboxes: dict[_Key, Outbox] = {}
+        self._queued: WeakSet[Outbox] = WeakSet()
         self._unsent = unsent
         self._sending = sending
         self._written = written
@@ -70,8 +69,8 @@ class Post:
         """
         while True:
             try:
-                box = route.only or (route.pick() if route.boxes else self.routes.look_up(route))
-                if self.outboxes and (current_loop(), box, urgent) in self.outboxes:
+                box = route.only or (route.pick() if route.boxes else self._look_up(route))
+                if box.outboxes and (current_loop(), urgent) in box.outboxes:
                     _refuse(route, _FULL_IN_LOOP)  # PO-3
                 if self._write(box, raw, urgent) or self._patiently(route, box, raw, urgent, until_ns):
                     return box
@@ -95,27 +94,17 @@ class Post:
             MailboxFull: the outbox is full too, or the mailbox refuses.
             NotFound, ActorStopped, SystemGone: there is nobody to post to.
         """
-        try:
-            box = route.pick() if route.boxes else self.routes.look_up(route)
-            outbox = self.outboxes.get((loop, box, urgent))
-            if outbox is None and self._write(box, raw, urgent):
-                ask.box = box
+
+        def lost() -> None:
+            if ask.done():  # at its deadline, or nobody wants it
+                self._unsent(raw)
                 return
-            if box.refuse or (outbox is not None and outbox.is_full()):
-                _refuse(route, "the mailbox is full")
-        except BrokenPipeError:
-            route.set([])
-            ask.box = self.post(route, raw, urgent, None)
-            return
-        except ConnectionResetError:  # PO-4
-            route.set([])
-            ask.box = box
-            return
-        except BaseException:
-            self._unsent(raw)
-            raise
-        waiting = Waiting(raw, lambda: ask.sent(box), lambda: self._again(ask, route, raw, urgent))
-        self._queue(loop, box, urgent, waiting)
+            try:
+                self.post_in_loop(loop, route, raw, urgent, ask)
+            except ActorError as exc:
+                ask.fail(exc)
+
+        self._write_or_queue(loop, route, raw, urgent, ask.sent, lost)
 
     async def send(self, route: Route, raw: bytes, urgent: bool) -> None:
         """Write a frame, and wait for room without blocking the loop.
@@ -125,30 +114,52 @@ class Post:
             NotFound, ActorStopped, SystemGone: there is nobody to post to.
         """
         loop = asyncio.get_running_loop()
-        while True:
+        written: asyncio.Future[None] = loop.create_future()
+        waiting: Waiting | None = None
+
+        def post() -> Waiting | None:
+            return self._write_or_queue(loop, route, raw, urgent, lambda _box: _settle(written), lost)
+
+        def lost() -> None:
+            nonlocal waiting
             try:
-                box = route.pick() if route.boxes else self.routes.look_up(route)
-                is_first = (loop, box, urgent) not in self.outboxes
-                if is_first and self._write(box, raw, urgent):
-                    return
-                if box.refuse:
-                    _refuse(route, "the mailbox is full")
-                if await self._wait_in(loop, route, box, raw, urgent):
-                    return
-            except BrokenPipeError:
-                pass
-            except ConnectionResetError:  # PO-4
-                route.set([])
-                raise closed_meanwhile(route) from None
-            except BaseException:
+                waiting = post()
+            except ActorError as exc:
+                if not written.done():
+                    written.set_exception(exc)
+
+        waiting = post()
+        if waiting is None:
+            return
+        until_ns = ambient.get()[0]
+        if until_ns is None:
+            until_ns = monotonic_ns() + DEFAULT_NS
+        try:
+            async with asyncio.timeout_at(None if not until_ns else loop.time() + (until_ns - monotonic_ns()) / 1e9):
+                await written
+        except TimeoutError:
+            if written.done() and not written.cancelled():  # in the same turn of the loop
+                return
+            raise MailboxFull(route.path, "no", "no room in the mailbox before the deadline") from None
+        finally:
+            if waiting is not None and (not written.done() or written.cancelled()):
+                waiting.dropped = True
                 self._unsent(raw)
-                raise
-            route.set([])
 
     def close(self) -> None:
-        """Close every letterbox and forget what was queued."""
-        self.outboxes.clear()
-        self.routes.close()
+        """Forget what was queued."""
+        for outbox in list(self._queued):
+            outbox.forget(self)
+        self._queued = WeakSet()
+
+    def _look_up(self, route: Route) -> Letterbox:
+        """Find the way, or find it anew: what this loop has queued for a mailbox that was closed goes first (PO-3)."""
+        box = self.routes.look_up(route)
+        loop = current_loop()
+        for outbox in list(self._queued):
+            if outbox.loop is loop and outbox.is_closed():
+                outbox.give_up()
+        return box
 
     def _write(self, box: Letterbox, raw: bytes, urgent: bool) -> bool:
         if not raw[FLAGS_AT] & LARGE:
@@ -175,43 +186,56 @@ class Post:
                 return True
         raise MailboxFull(route.path, "no", "no room in the mailbox before the deadline")
 
-    def _again(self, pending: Pending, route: Route, raw: bytes, urgent: bool) -> None:
-        """Its mailbox was closed: find the way anew, or end the ask with what the supervisor says (PO-1)."""
-        try:
-            pending.box = self.post(route, raw, urgent, 1)
-        except ActorError as exc:
-            pending.fail(exc)
+    def _write_or_queue(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        route: Route,
+        raw: bytes,
+        urgent: bool,
+        sent: Callable[[Letterbox], None],
+        lost: Callable[[], None],
+    ) -> Waiting | None:
+        """Write a frame in a loop, or queue it behind the others (PO-3); returns what waits, None: it was written.
 
-    async def _wait_in(
-        self, loop: asyncio.AbstractEventLoop, route: Route, box: Letterbox, raw: bytes, urgent: bool
-    ) -> bool:
-        """Wait in the outbox until the frame was written; False when the mailbox was closed meanwhile."""
-        until_ns = ambient.get()[0]
-        if until_ns is None:
-            until_ns = monotonic_ns() + DEFAULT_NS
-        written: asyncio.Future[bool] = loop.create_future()
-        waiting = Waiting(raw, lambda: _settle(written, True), lambda: _settle(written, False))
-        self._queue(loop, box, urgent, waiting)
-        try:
-            async with asyncio.timeout_at(None if not until_ns else loop.time() + (until_ns - monotonic_ns()) / 1e9):
-                return await written
-        except TimeoutError:
-            if written.done() and not written.cancelled():  # in the same turn of the loop
-                return written.result()
-            raise MailboxFull(route.path, "no", "no room in the mailbox before the deadline") from None
-        finally:
-            waiting.dropped = not written.done() or written.cancelled()
+        Args:
+            sent: told where it was dropped.
+            lost: called when it waits, and its mailbox is closed.
+        """
+        while True:
+            try:
+                box = route.pick() if route.boxes else self._look_up(route)
+                outbox = box.outboxes.get((loop, urgent))
+                if outbox is None and self._write(box, raw, urgent):
+                    sent(box)
+                    return None
+                if box.refuse or (outbox is not None and outbox.is_full()):
+                    _refuse(route, "the mailbox is full")
+                waiting = Waiting(raw, self, partial(self._write, box, raw, urgent), partial(sent, box), lost)
+                self._queue(loop, box, urgent, waiting)
+                return waiting
+            except BrokenPipeError:
+                route.set([])  # PO-1
+            except ConnectionResetError:  # PO-4
+                route.set([])
+                if raw[FLAGS_AT] & ASK:
+                    sent(box)
+                    return None
+                raise closed_meanwhile(route) from None
+            except BaseException:
+                self._unsent(raw)
+                raise
 
     def _queue(self, loop: asyncio.AbstractEventLoop, box: Letterbox, urgent: bool, waiting: Waiting) -> None:
-        key = (loop, box, urgent)
-        outbox = self.outboxes.get(key)
+        key = (loop, urgent)
+        outbox = box.outboxes.get(key)
         if outbox is None:
-            for other in [other for other in self.outboxes if other[0].is_closed()]:
-                for raw in self.outboxes.pop(other).frames():
+            for other in [other for other in self._queued if other.loop.is_closed()]:
+                self._queued.discard(other)
+                for raw in other.forget(self):
                     self._unsent(raw)
-            write = partial(self._write, box, urgent=urgent)
             fd = box.lane_fd(urgent=urgent)
-            outbox = self.outboxes[key] = Outbox(loop, fd, write, lambda: self.outboxes.pop(key, None))
+            outbox = box.outboxes[key] = Outbox(loop, fd, box.is_closed, lambda: box.outboxes.pop(key, None))
+        self._queued.add(outbox)
         outbox.put(waiting)
 
 
@@ -224,6 +248,6 @@ def _refuse(route: Route, detail: str) -> NoReturn:
     raise MailboxFull(route.path, "no", detail)
 
 
-def _settle(future: asyncio.Future[bool], value: bool) -> None:  # a callback's value
+def _settle(future: asyncio.Future[None]) -> None:
     if not future.done():
-        future.set_result(value)
+        future.set_result(None)

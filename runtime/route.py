@@ -6,21 +6,23 @@ RT-2  Of several processes behind one name the least loaded that is ready gets t
 RT-3  A pool that has grown says so in the pages of its members: the next message finds them all.
 RT-4  Letterboxes of actors that have stopped for good are let go of, at the latest when they would be as many as the
       others: whoever talks to many that come and go holds descriptors of those that are there.
+RT-5  A path has one route here as long as anybody refers to it.
 """
 
 import os
 import threading
 from collections import OrderedDict
+from weakref import WeakValueDictionary
 
 import msgspec
 
 from actors.errors import NotFound
 from actors.message import MessageEntry
-from runtime.mailbox.letterbox import Letterbox
-from runtime.mailbox.page import CLOSED, LIFE, PEERS
+from runtime.mailbox.letterbox import Letterbox, leave_letterbox, use_letterbox
+from runtime.mailbox.page import PEERS
 from runtime.wire.answer import Opened
 from runtime.wire.control import Open
-from runtime.wire.line import Lines
+from runtime.wire.line import Lines, lacking
 
 _MOST = 1024
 _FIRST_LOOK = 64  # look-ups
@@ -34,7 +36,7 @@ class Route:
         only: the letterbox, where there is just one.
     """
 
-    __slots__ = ("_turn", "boxes", "only", "path")
+    __slots__ = ("__weakref__", "_turn", "boxes", "only", "path")
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -50,7 +52,7 @@ class Route:
     def is_closed(self) -> bool:
         """It was looked up, and its actor has stopped for good since."""
         boxes = self.boxes
-        return bool(boxes) and all(box.words[LIFE] == CLOSED for box in boxes)
+        return bool(boxes) and all(box.is_closed() for box in boxes)
 
     def pick(self) -> Letterbox:
         """The least loaded (RT-2); the route has been looked up.
@@ -71,24 +73,30 @@ class Route:
 
 
 class Routes:
-    """The routes of one process; the least recently looked up are closed first."""
+    """Routes to the actors of one system; the least recently looked up are closed first. Threads share them."""
 
     def __init__(self, directory: str, lines: Lines) -> None:
+        """Look up by these lines what is below the system's runtime directory."""
         self._directory = directory
         self._lines = lines
-        self._known: OrderedDict[str, Route] = OrderedDict()
-        self._lock = threading.Lock()
+        self._known: WeakValueDictionary[str, Route] = WeakValueDictionary()
+        self._recent: OrderedDict[str, Route] = OrderedDict()
+        self._lock = threading.RLock()
+        self._user = object()  # of letterboxes
         self._looked_up = 0
         self._look_at = _FIRST_LOOK
 
     def route(self, path: str) -> Route:
-        """The one route object of that path, looked up or not."""
+        """The one route object of that path, looked up or not (RT-5)."""
         with self._lock:
-            route = self._known.get(path)
+            route = self._recent.get(path)
             if route is None:
-                route = self._known[path] = Route(path)
-                if len(self._known) > _MOST:
-                    self._known.popitem(last=False)[1].set([])
+                route = self._known.get(path)
+                if route is None:
+                    route = self._known[path] = Route(path)
+                self._recent[path] = route
+                if len(self._recent) > _MOST:
+                    self._recent.popitem(last=False)[1].set([])
             return route
 
     def look_up(self, route: Route) -> Letterbox:
@@ -98,6 +106,7 @@ class Routes:
             NotFound: there is no such actor.
             ActorStopped: it is stopped for good.
             SystemGone: the supervisor is gone.
+            ActorError: this process has no descriptors left.
             DeadlineExceeded: it did not answer until the ambient deadline, else for 5 s.
         """
         for _ in range(16):  # a mailbox may be closed between the answer and the opening
@@ -106,7 +115,7 @@ class Routes:
                 opened = msgspec.convert(value, Opened)
                 route.set(
                     [
-                        Letterbox(f"{self._directory}/{member}", fd, refuse=opened.refuse)
+                        use_letterbox(f"{self._directory}/{member}", fd, refuse=opened.refuse, user=self._user)
                         for member, fd in zip(opened.members, fds, strict=True)
                     ]
                 )
@@ -114,6 +123,8 @@ class Routes:
                 return route.pick()
             except (FileNotFoundError, BrokenPipeError):
                 continue
+            except OSError as exc:  # no descriptors, no address space
+                raise lacking(route.path, exc) from exc
             finally:
                 for fd in fds:
                     os.close(fd)
@@ -122,11 +133,11 @@ class Routes:
     def _let_go(self, opened: Route) -> None:
         """Another letterbox is open (RT-4)."""
         with self._lock:
-            self._known.setdefault(opened.path, opened)  # it may have been forgotten, with a reference still using it
+            self._recent.setdefault(opened.path, opened)  # it may have been forgotten, with a reference still using it
             self._looked_up += 1
             if self._looked_up < self._look_at:
                 return
-            routes = list(self._known.values())
+            routes = list(self._recent.values())
             for route in routes:
                 if route.is_closed():
                     route.set([])
@@ -140,11 +151,16 @@ class Routes:
         return box.page.table()
 
     def close(self) -> None:
-        """Close every letterbox: nobody writes any more."""
+        """Let go of every letterbox: nobody writes to it by these routes any more."""
         with self._lock:
-            for route in self._known.values():
+            for route in list(self._known.values()):
                 boxes = route.boxes
                 route.set([])
                 for box in boxes:
-                    box.close()
-            self._known.clear()
+                    leave_letterbox(box, self._user)
+            self._recent.clear()
+
+    def after_fork(self) -> None:
+        """In the child of a fork: what was looked up is the parent's."""
+        self._lock = threading.RLock()
+        self.close()

@@ -2,8 +2,9 @@
 
     supervisor ══ socketpair ══ main thread ─ starts, joins ─▶ actor, actor, actor
 
-Each is a life as any other (runtime.life): its own page, journal, reply FIFOs and connections. What they share is the
-interpreter: its modules, its lock, its standard streams, its end.
+Each is a life as any other (runtime.life): its own page, journal, reply FIFO and connections. What they share is the
+interpreter: its modules, its lock, its standard streams, its end; and what each needs of every other (runtime.commons):
+routes and letterboxes, the write ends of callers' FIFOs, the mappings of slabs.
 
 TH-1  The main thread runs nothing of the user's: it starts a thread for each order, and tells of each that has ended.
 TH-2  An end is told once the thread is joined and everything it held is closed: its successor finds the mailbox free.
@@ -27,6 +28,7 @@ from runtime.mailbox.patience import Board
 from runtime.process import prctl
 from runtime.process.order import Gather, Launch, Left, decode_launch, encode
 from runtime.process.zygote import exit_code, received
+from runtime.route import Routes
 from runtime.stderr import SharedStderr
 from runtime.trace import formatted
 
@@ -34,7 +36,9 @@ from runtime.trace import formatted
 class ThreadHost:
     """All actors of this process."""
 
-    def __init__(self, gather: Gather, sock: socket.socket, board_fd: int, stderr: SharedStderr) -> None:
+    def __init__(
+        self, gather: Gather, sock: socket.socket, board_fd: int, stderr: SharedStderr, routes: Routes
+    ) -> None:
         """Host actors.
 
         Args:
@@ -42,11 +46,13 @@ class ThreadHost:
             sock: to the supervisor.
             board_fd: of the board; stays the caller's.
             stderr: the process's `sys.stderr`.
+            routes: of all of them.
         """
         self._gather = gather
         self._sock = sock
         self._board_fd = board_fd
         self._stderr = stderr
+        self._routes = routes
         self._threads: dict[int, threading.Thread] = {}
         self._ended: deque[Left] = deque()
         self._wake = os.eventfd(0, os.EFD_CLOEXEC)
@@ -109,7 +115,7 @@ class ThreadHost:
                 closing.callback(os.close, snapshots_fd)
             self._stderr.keep(page.log)
             board = Board(self._board_fd, self._gather.seat, self._gather.pollers)
-            host = Host(launch, page, board, thread=launch.token)
+            host = Host(launch, page, board, thread=launch.token, routes=self._routes)
             closing.callback(host.close)
             try:
                 with using(host):

@@ -3,14 +3,19 @@
 LB-1  The life word is looked at before and after a write: a message written to a mailbox that was just closed may
       vanish with it. Closed before: nothing was written, and it may be sent anew. Closed after: it is never sent twice.
       It was sent, unless it is seen that it will not be handled: in a journal, or in what nobody has read.
+LB-2  A process has one letterbox for each mailbox, which all of its threads and clients share (runtime.commons): what
+      waits for room there waits in one queue.
 """
 
+import asyncio
 import os
 import select
 from time import monotonic_ns
 
 from actors.errors import Delivered
+from runtime.commons import Commons, identity_of
 from runtime.mailbox import aside, fifo
+from runtime.mailbox.outbox import Outbox
 from runtime.mailbox.page import ATTENTION, CLOSED, IN_HAND, LIFE, READY, URGENT_LANE, Page, unread_bytes
 from runtime.wire.frame import ASK_AT, DONE, DROPPED, MOVED, QUEUED, walk
 
@@ -19,9 +24,14 @@ _NOT_READY, _CLOSED = 1 << 40, 1 << 41
 
 
 class Letterbox:
-    """Where one sender drops frames for one actor process. Owns the FIFO's write end and its mapping of the page."""
+    """Where a process drops frames for one actor. Owns the FIFO's write end and its mapping of the page.
 
-    __slots__ = ("_directory", "_fds", "_urgent", "fd", "page", "refuse", "words")
+    Attributes:
+        outboxes: of each loop and lane (True: the second), while something waits in it.
+        users: who has use for it, and its page's identity.
+    """
+
+    __slots__ = ("__weakref__", "_directory", "_fds", "_urgent", "fd", "outboxes", "page", "refuse", "users", "words")
 
     def __init__(self, directory: str, page_fd: int, *, refuse: bool) -> None:
         """Open the FIFO below directory.
@@ -33,11 +43,13 @@ class Letterbox:
         Raises:
             FileNotFoundError: the mailbox was just closed.
         """
-        self._fds: list[int] = []
+        self._fds: list[int] = []  # first of all: one that is half made is let go of too
         self.page = Page(page_fd)
         self.words = self.page.words
         self.fd = fifo.open_write(f"{directory}/mailbox")
         self._fds.append(self.fd)
+        self.outboxes: dict[tuple[asyncio.AbstractEventLoop, bool], Outbox] = {}
+        self.users: dict[object, tuple[int, int]] = {}
         self._directory = directory
         self._urgent: int | None = None
         self.refuse = refuse
@@ -107,6 +119,10 @@ class Letterbox:
             return False
         return bool(poll.poll(left_ms))
 
+    def is_closed(self) -> bool:
+        """Its actor has stopped for good."""
+        return self.words[LIFE] == CLOSED
+
     def load(self) -> int:
         """How much waits here, in bytes, for routing; one that is not ready comes last, a closed one after that."""
         words = self.words
@@ -129,10 +145,43 @@ class Letterbox:
         return "unknown"
 
     def close(self) -> None:
-        """Close both FIFOs and unmap the page. Routes call it at the end; before, the last user's letting go does."""
+        """Close both FIFOs and unmap the page, now: nobody uses it any more. Else the last user's letting go does."""
+        self._let_go()
+        self.page.close()
+
+    def _let_go(self) -> None:
         fds, self._fds = self._fds, []
         for fd in fds:
             os.close(fd)
-        self.page.close()
 
-    __del__ = close
+    __del__ = _let_go  # the page goes by itself
+
+
+_letterboxes: Commons[tuple[int, int], Letterbox] = Commons(Letterbox.close)
+
+
+def use_letterbox(directory: str, page_fd: int, *, refuse: bool, user: object) -> Letterbox:
+    """The letterbox of this process for the mailbox in that directory (LB-2); arguments as of `Letterbox`.
+
+    Args:
+        user: who says at the end that he has no more use for it, see `leave_letterbox`.
+    Raises:
+        FileNotFoundError, BrokenPipeError: the mailbox was just closed.
+    """
+    page = identity_of(page_fd)  # what is in the directory may be another mailbox by now, of the same name
+    with _letterboxes.lock:
+        box = _letterboxes.get(page, lambda: Letterbox(directory, page_fd, refuse=refuse))
+        if box.is_closed():
+            raise BrokenPipeError
+        box.refuse = refuse
+        box.users[user] = page
+    return box
+
+
+def leave_letterbox(box: Letterbox, user: object) -> None:
+    """That user writes there no more: the last one closes it, though an error that was kept may refer to it."""
+    with _letterboxes.lock:
+        page = box.users.pop(user, None)
+        if page is not None and not box.users:
+            _letterboxes.forget(page)
+            box.close()

@@ -5,6 +5,7 @@ RE-1  A caller that does not read never holds up the actor: what its FIFO has no
 RE-2  A caller that is gone (no FIFO, no reader) is dropped and counted.
 RE-3  Of a large answer it is said once it is written. So it goes the way of those that wait for room, and no small one
       has to be asked whether it is one.
+RE-4  All actors of a process that answer one caller do so by one descriptor (runtime.commons).
 """
 
 import contextlib
@@ -14,6 +15,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 
 from actors.errors import ActorError, OutOfMemory, Unencodable
+from runtime.commons import Commons
 from runtime.mailbox import fifo
 from runtime.mailbox.page import DROPPED
 from runtime.wire.codec import Codec
@@ -24,10 +26,31 @@ PENDING_BYTES = 1 << 20
 _OPEN_FIFOS = 256
 
 
+class Caller:
+    """The write end of a caller's reply FIFO; closed when the last of its process lets go of it."""
+
+    __slots__ = ("__weakref__", "fd")
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+
+    def close(self) -> None:
+        """Close it now."""
+        fd, self.fd = self.fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    __del__ = close
+
+
+_callers: Commons[str, Caller] = Commons(Caller.close)
+
+
 class Replies:
-    """All callers an actor has answered lately. Owns their FIFOs' write ends."""
+    """All callers an actor has answered lately."""
 
     __slots__ = (
+        "_callers",
         "_codec",
         "_directory",
         "_fds",
@@ -69,6 +92,7 @@ class Replies:
         self._written = written
         self._fifos = fifos
         self._fds: OrderedDict[int, int] = OrderedDict()
+        self._callers: dict[int, Caller] = {}  # whose descriptors they are
         self._pending: dict[int, deque[bytes]] = {}
         self._kept_bytes: dict[int, int] = {}
 
@@ -140,18 +164,20 @@ class Replies:
         return [self._fds[address] for address in self._pending]
 
     def _open(self, address: int) -> int | None:
+        path = f"{self._directory}/{address:016x}"
         try:
-            fd = self._fifos.open_write(f"{self._directory}/{address:016x}")
+            caller = _callers.get(path, lambda: Caller(self._fifos.open_write(path)))
         except OSError as exc:
             if exc.errno in (errno.ENOENT, errno.ENXIO):
                 return None
             raise
-        self._fds[address] = fd
+        self._callers[address] = caller
+        self._fds[address] = caller.fd
         if len(self._fds) > _OPEN_FIFOS:
             oldest = next(iter(self._fds))
             if oldest not in self._pending:
-                os.close(self._fds.pop(oldest))
-        return fd
+                del self._fds[oldest], self._callers[oldest]
+        return caller.fd
 
     def _keep(self, address: int, raw: bytes) -> None:
         kept = self._kept_bytes.get(address, 0) + len(raw)
@@ -180,7 +206,7 @@ class Replies:
         for raw in self._pending.pop(address, ()):
             self._drop(raw)
         self._kept_bytes.pop(address, None)
-        os.close(self._fds.pop(address))
+        del self._fds[address], self._callers[address]
 
     def _drop(self, raw: bytes) -> None:
         """An answer that nobody will get (RE-1, RE-2)."""

@@ -37,6 +37,7 @@ from runtime.memory.slab import (
     holder_of,
     next_generation,
     parted,
+    slab_of,
 )
 from runtime.memory.stock import Stock
 from runtime.wire.control import OpenSlab
@@ -173,7 +174,7 @@ class Arena:
         if not fds:
             raise NotFound(f"slab {number}", "its message has ended")
         try:
-            slab = Slab(number, fds[0])
+            slab = slab_of(number, fds[0])
         finally:
             os.close(fds[0])
         with self._lock:

@@ -30,6 +30,8 @@ import os
 import struct
 from dataclasses import dataclass
 
+from runtime.commons import Commons, identity_of
+
 FREE, FILLING, SENT, HELD = 0, 1, 2, 3
 STATE, HOLDER, USED, GENERATION, ADDRESS, LENT, WRITTEN, LENT_AT = 0, 1, 2, 3, 4, 5, 6, 8
 DATA_AT = 4096
@@ -42,7 +44,7 @@ _PIDS = (1 << 32) - 1
 
 
 class Slab:
-    """One process's mapping of a slab; unmapped when its last view is gone."""
+    """A mapping of a slab, one for all threads of a process; unmapped when its last view is gone."""
 
     __slots__ = ("__weakref__", "data", "number", "words")
 
@@ -53,6 +55,14 @@ class Slab:
         view = memoryview(mapping)
         self.words = view[:DATA_AT].cast("Q")
         self.data = view[DATA_AT:]
+
+
+_slabs: Commons[tuple[int, int], Slab] = Commons(lambda _slab: None)  # a child goes on reading what it maps
+
+
+def slab_of(number: int, fd: int) -> Slab:
+    """This process's mapping of a slab; the descriptor stays the caller's."""
+    return _slabs.get(identity_of(fd), lambda: Slab(number, fd))
 
 
 @functools.cache

@@ -14,7 +14,7 @@ from typing import Any
 from actors.errors import OutOfMemory
 from actors.form import Form
 from runtime.memory.lent import Lent
-from runtime.memory.slab import DATA_AT, FILLING, FREE, STATE, USED, Slab, rounded
+from runtime.memory.slab import DATA_AT, FILLING, FREE, STATE, USED, Slab, rounded, slab_of
 from runtime.wire.control import FreeSlab, MakeSlab
 from runtime.wire.line import Lines
 
@@ -112,7 +112,7 @@ class Stock:
     def _make(self, size: int) -> Slab:
         number, (fd,) = self._lines.register(MakeSlab(nbytes=size))
         try:
-            slab = Slab(number, fd)
+            slab = slab_of(number, fd)
         finally:
             os.close(fd)
         slab.words[STATE] = FILLING

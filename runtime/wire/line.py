@@ -224,7 +224,7 @@ class Lines:
             line.take_cut()
             for fd in received:
                 os.close(fd)
-            raise ActorError(f"{type(message).__name__}: this process: {os.strerror(errno.EMFILE)}")
+            raise lacking(type(message).__name__, OSError(errno.EMFILE, ""))
         return answer.value, received
 
     def _received(self, line: stream.Channel) -> tuple[Answer, list[int]]:
@@ -310,7 +310,10 @@ def connect(directory: str, system: str, timeout: float | None = None) -> socket
 
 
 def _connected(directory: str, system: str) -> socket.socket:
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    try:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    except OSError as exc:  # no descriptors
+        raise lacking(system, exc) from exc
     sock.setblocking(False)
     try:
         fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -323,9 +326,16 @@ def _connected(directory: str, system: str) -> socket.socket:
         raise
     except OSError as exc:
         sock.close()
+        if exc.errno in (errno.EMFILE, errno.ENFILE):
+            raise lacking(system, exc) from exc
         raise NoSuchSystem(system, str(exc)) from exc
     sock.setblocking(True)
     return sock
+
+
+def lacking(what: str, exc: OSError) -> ActorError:
+    """The error of a process that has no more descriptors, or whatever else the kernel refuses it."""
+    return ActorError(f"{what}: this process: {os.strerror(exc.errno or 0)}")
 
 
 def error_of(failed: Failed) -> ActorError:

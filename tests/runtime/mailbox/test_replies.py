@@ -54,8 +54,7 @@ def words() -> memoryview:
 def replies(tmp_path: Path, words: memoryview, store: Store) -> Iterator[Replies]:
     made = Replies(str(tmp_path), words, Codec(), store.put, store.free, store.written.append)
     yield made
-    for fd in made._fds.values():
-        os.close(fd)
+    made.close()
 
 
 def test_an_answer_is_one_frame_with_the_askers_number(replies: Replies, caller: int) -> None:
