@@ -10,7 +10,8 @@ asks that failed, `answer` waits for one while the client is there, `JsonBody` r
 
 from runtime.web.asgi import App, Receive, Scope, Send
 from runtime.web.front import Traffic, WebFront
-from runtime.web.request import ClientGone, JsonBody, Refused, answer, read_body, send_json
+from runtime.web.refused import Refused
+from runtime.web.request import ClientGone, JsonBody, answer, read_body, send_json
 from runtime.web.verdict import AskErrors
 
 __all__ = [

@@ -8,6 +8,7 @@ WB-3  A server that ends by itself is the death of its actor.
 import asyncio
 import importlib
 import inspect
+import math
 import os
 import socket
 from collections.abc import Mapping
@@ -17,6 +18,8 @@ from typing import Any
 from actors.actor import Actor
 from actors.message import message
 from runtime.web.asgi import App, Event, Receive, Scope, Send
+from runtime.web.location import relative
+from runtime.web.request import send_json
 from runtime.web.server import Limits, Server, log_to
 from runtime.web.verdict import AskErrors
 
@@ -49,6 +52,7 @@ class WebFront(Actor):
         host: str = "127.0.0.1",
         port: int | None = None,
         head_seconds: float = 5.0,
+        stall_seconds: float = 20.0,
         keep_alive_seconds: int = 5,
         stop_seconds: int = 4,
         most_connections: int = 900,
@@ -62,16 +66,21 @@ class WebFront(Actor):
             host: address to listen on.
             port: None: $PORT, else 8000; 0: any that is free, see `address`.
             head_seconds: a request's line and headers must have come within this time.
+            stall_seconds: a body that comes slower than 500 bytes/s, after this time, is 408; an answer of which the
+                client takes nothing for this time is given up.
             keep_alive_seconds: an idle connection is closed after this time.
             stop_seconds: an ordered stop waits so long for requests in hand; less than the child's `shutdown`.
-            most_connections: more are answered 503. 900 leave room below the usual limit of 1,024 descriptors.
+            most_connections: when there are more, those go that have kept us waiting longest. While seven eighths
+                as many requests are under way, more are answered 503. 900 leave room below the usual limit of 1,024
+                descriptors.
             access_log: one log line for each request.
         """
         self._app_path = app
         self._refs = refs
         self._host = host
         self._port = _port() if port is None else port
-        self._limits = Limits(head_seconds, keep_alive_seconds, stop_seconds, most_connections)
+        self._limits = Limits(head_seconds, stall_seconds, keep_alive_seconds, stop_seconds, most_connections)
+        self._most_requests = most_connections - most_connections // 8  # so that some connections can always be spared
         self._access_log = access_log
         self._open = 0
         self._abandoned = 0
@@ -92,7 +101,7 @@ class WebFront(Actor):
     async def on_start(self) -> None:
         """Listen, start the application's lifespan and the server."""
         self._app = AskErrors(self.app())
-        listener = _listen(self._host, self._port)
+        listener = _listen(self._host, self._port, self._limits.stall_seconds)
         self._address: tuple[str, int] = listener.getsockname()[:2]
         log_to(self.context.log)
         self._server = Server(self._serve, self._limits, access_log=self._access_log)
@@ -128,15 +137,16 @@ class WebFront(Actor):
             await self._app(scope, receive, send)
             return
         status = 0
+        app = _busy if self._server.asking() > self._most_requests else self._app
 
         async def counted(event: Event) -> None:
             nonlocal status
             status = event.get("status", status)
-            await send(event)
+            await send(relative(event, scope))
 
         self._open += 1
         try:
-            await self._app(scope, receive, counted)
+            await app(scope, receive, counted)
         except Exception:
             status = status or 500  # as uvicorn, which logs it, will answer
             raise
@@ -150,6 +160,12 @@ class WebFront(Actor):
     def _on_end(self, serving: asyncio.Task[None]) -> None:
         if not serving.cancelled():
             raise SystemExit("the HTTP server ended by itself") from serving.exception()  # WB-3
+
+
+async def _busy(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001  # as ASGI calls an application
+    """What answers while too many requests are under way."""
+    headers = {"retry-after": "1", "connection": "close"}
+    await send_json(send, {"error": "too many requests under way"}, status=503, headers=headers)
 
 
 def _is_app(found: object) -> bool:
@@ -175,7 +191,7 @@ def _imported(path: str) -> Any:
     return found
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int, stall_seconds: float) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listener = socket.create_server((host, port), family=family, backlog=2048)
@@ -185,6 +201,8 @@ def _listen(host: str, port: int) -> socket.socket:
     # For connections, which inherit it: asyncio sets it only where proto is IPPROTO_TCP, here it is 0. Without it each
     # answer waits 40 ms for the client's delayed ACK, since uvicorn writes head and body apart.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    # A client that takes nothing of what is sent to it, or is no more there: tcp(7), a window of zero included.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, math.ceil(stall_seconds * 1000))
     return listener
 
 

@@ -8,48 +8,27 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from actors.errors import AskFailed
 from actors.reply import Reply
 from runtime.web.asgi import Receive, Scope, Send
+from runtime.web.refused import Refused, refusal_of
 
 T = TypeVar("T")
-
-
-class Refused(Exception):
-    """A request that gets an answer other than its value: raise it in an application behind `AskErrors`.
-
-    Attributes:
-        status: HTTP status.
-        error: what is wrong, in a few words.
-        details: further keys of the JSON answer.
-        headers: further headers of it.
-    """
-
-    def __init__(
-        self,
-        status: int,
-        error: str,
-        details: Mapping[str, object] | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> None:
-        super().__init__(status, error, details, headers)
-        self.status = status
-        self.error = error
-        self.details = dict(details or {})
-        self.headers = dict(headers or {})
-
-    def __str__(self) -> str:
-        return f"{self.status}: {self.error}"
 
 
 class ClientGone(Exception):
     """The client disconnected: nobody waits for the answer of this request."""
 
 
-async def answer(receive: Receive, reply: Reply[T]) -> T:
+async def answer(receive: Receive, reply: Reply[T], *, only: bool = False) -> T:
     """Wait for an answer as long as the client waits for it; the request's body has been read.
 
+    Args:
+        only: this request has no other effect than this ask: what is said of the ask when it fails ("no": it was not
+            begun) then holds for the request, and is answered at once.
     Raises:
         ClientGone: the client disconnected; the ask was cancelled.
+        Refused: with only, the ask failed.
         Exception: what the ask ended with.
     """
     watch = asyncio.create_task(_cancel_when_gone(receive, reply))
@@ -57,6 +36,10 @@ async def answer(receive: Receive, reply: Reply[T]) -> T:
         return await reply
     except concurrent.futures.CancelledError:
         raise ClientGone from None
+    except AskFailed as error:
+        if only:
+            raise refusal_of(error, error.delivered) from error
+        raise
     finally:
         watch.cancel()
 
@@ -101,7 +84,8 @@ async def read_body(scope: Scope, receive: Receive, *, most_bytes: int, seconds:
     """
     declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
     too_long = Refused(413, "body too long", {"most_bytes": most_bytes})
-    if int(declared) > most_bytes:  # a number: the parser has checked it
+    digits = declared.lstrip(b"0")  # a number, as the parser has checked; int() refuses one of 5,000 digits
+    if len(digits) > len(str(most_bytes)) or int(digits or b"0") > most_bytes:
         raise too_long
     body = bytearray()
     try:

@@ -1,30 +1,19 @@
-"""uvicorn's server, made fit for an actor: no signals, no exits, its log the actor's, bounds on a request's head.
-
-The one place that imports uvicorn.
-
-SV-1  A request's line and headers have a deadline and a size; what is left of the body of a request that was answered
-      has the same deadline. uvicorn bounds neither: its keep-alive timer runs only after a response, and the first
-      byte of the next request stops it.
-"""
+"""uvicorn's server, made fit for an actor: no signals, no exits, its log the actor's, connections that are bounded."""
 
 import asyncio
 import contextlib
-import enum
 import logging
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from runtime.web.asgi import App
-
-try:
-    import uvicorn
-    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
-except ImportError as exc:
-    raise ImportError(f"runtime.web needs the extra web: pip install 'understudy[web]' ({exc})") from exc
-
-_HEAD_BYTES = 64 * 1024  # h11's default for an incomplete event is 16 KiB; browsers send cookies of several times 4
+from runtime.web.connection import Connection, Patience
+from runtime.web.crowd import Crowd
+from runtime.web.extra import Config
+from runtime.web.extra import Server as UvicornServer
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +21,21 @@ class Limits:
     """What a client may do.
 
     Attributes:
-        head_seconds: a request's line and headers must have come within this time (SV-1).
+        head_seconds: a request's line and headers must have come within this time.
+        stall_seconds: a body may pause, and an answer stay unread, for this time.
         keep_alive_seconds: an idle connection is closed after this time.
         stop_seconds: on the way out, requests in hand get this time.
-        connections: more are answered 503.
+        connections: when there are more, those go that have kept us waiting longest.
     """
 
     head_seconds: float
+    stall_seconds: float
     keep_alive_seconds: int
     stop_seconds: int
     connections: int
 
 
-class Server(uvicorn.Server):
+class Server(UvicornServer):
     """uvicorn's server, without its signals and without its exits.
 
     Attributes:
@@ -52,22 +43,28 @@ class Server(uvicorn.Server):
     """
 
     def __init__(self, app: App, limits: Limits, *, access_log: bool) -> None:
-        config = uvicorn.Config(
+        crowd = Crowd(limits.connections)
+        patience = Patience(limits.head_seconds, limits.stall_seconds)
+        config = Config(
             app,
             interface="asgi3",
-            http=_bounded(limits.head_seconds),
-            ws="none",  # SV-1 and `answer` know HTTP only
+            http=partial(Connection, patience=patience, crowd=crowd),  # type: ignore[arg-type]  # called only
+            ws="none",  # `Connection` and `answer` know HTTP only
             log_config=None,
             log_level="warning",
             access_log=access_log,
             timeout_keep_alive=limits.keep_alive_seconds,
             timeout_graceful_shutdown=limits.stop_seconds,
-            limit_concurrency=limits.connections,
         )
         if access_log:
             logging.getLogger("uvicorn.access").setLevel(logging.INFO)
         super().__init__(config)
+        self._crowd = crowd
         self.listening = asyncio.Event()
+
+    def asking(self) -> int:
+        """How many connections wait for the answer to a whole request."""
+        return len(self._crowd.asking)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -94,82 +91,6 @@ def log_to(log: Any) -> None:
     logger.propagate = False
 
 
-class _Phase(enum.Enum):
-    IDLE = enum.auto()
-    HEAD = enum.auto()
-    BODY = enum.auto()
-
-
-class _Bounded(HttpToolsProtocol):
-    """uvicorn's HTTP protocol with bounds on a request's head (SV-1)."""
-
-    head_seconds: float
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
-        super().connection_made(transport)
-        self._phase = _Phase.HEAD
-        self._head_bytes = 0
-        self._timer: asyncio.TimerHandle | None = None
-        self._arm()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._disarm()
-        super().connection_lost(exc)
-
-    def data_received(self, data: bytes) -> None:
-        if self._phase is _Phase.IDLE:
-            self._phase = _Phase.HEAD  # be it a lone line end, for which the parser calls nobody
-        super().data_received(data)
-        if self._phase is _Phase.HEAD:
-            self._head_bytes += len(data)
-            self._arm()
-            if self._head_bytes > _HEAD_BYTES:
-                self._refuse(b"431 Request Header Fields Too Large")
-        elif self._phase is _Phase.BODY and self.cycle.response_complete:
-            self._arm()  # it was answered, and still sends
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self._phase = _Phase.HEAD
-
-    def on_headers_complete(self) -> None:
-        super().on_headers_complete()
-        self._phase = _Phase.BODY
-        self._head_bytes = 0
-        self._disarm()
-
-    def on_message_complete(self) -> None:
-        super().on_message_complete()
-        self._phase = _Phase.IDLE
-
-    def _arm(self) -> None:
-        if self._timer is None:
-            self._timer = self.loop.call_later(self.head_seconds, self._on_late)
-
-    def _disarm(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _on_late(self) -> None:
-        self._timer = None
-        if self._is_answering():
-            self._arm()  # the request before this one is still being answered
-        elif self._head_bytes:
-            self._refuse(b"408 Request Timeout")
-        else:
-            self.transport.close()
-
-    def _is_answering(self) -> bool:
-        cycle: RequestResponseCycle | None = self.cycle  # None before the first request, against its declaration
-        return cycle is not None and not cycle.response_complete
-
-    def _refuse(self, status: bytes) -> None:
-        if not self.transport.is_closing():
-            self.transport.write(b"HTTP/1.1 " + status + b"\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
-            self.transport.close()
-
-
 class _ToActorLog(logging.Handler):
     """Hands what uvicorn logs to the actor's own log."""
 
@@ -180,10 +101,3 @@ class _ToActorLog(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         more = {"exc_info": record.exc_info} if record.exc_info else {}
         self._log.log(record.levelno, record.getMessage().strip(), logger=record.name, **more)
-
-
-def _bounded(seconds: float) -> type[HttpToolsProtocol]:
-    class Bounded(_Bounded):
-        head_seconds = seconds
-
-    return Bounded

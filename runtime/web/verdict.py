@@ -1,15 +1,21 @@
-"""Verdicts: an ask that failed, as the answer to the HTTP request it was made for."""
+"""Verdicts: an ask that failed, as the answer to the HTTP request it was made for.
 
-from actors.errors import AskFailed, DeadlineExceeded, MailboxFull
+VE-1  A request that an application has begun may have had effects before the ask that failed, as a message may that is
+      in a handler's hands. So no answer says that it was not begun ("no": safe to try again) unless the application
+      does, by `answer(…, only=True)`.
+"""
+
+from actors.errors import AskFailed
 from runtime.web.asgi import App, Event, Receive, Scope, Send
-from runtime.web.request import ClientGone, Refused, send_json
+from runtime.web.refused import Refused, refusal_of
+from runtime.web.request import ClientGone, send_json
 
 
 class AskErrors:
     """ASGI middleware: asks that failed, and `Refused`, become JSON answers.
 
         ActorDied, ActorStopped, SystemGone → 503        {"error": "ActorDied", "actor": …, "delivered": …}
-        MailboxFull                         → 503 and Retry-After
+        MailboxFull                         → 503, with Retry-After where nothing was begun
         DeadlineExceeded                    → 504
         Refused                             → its status {"error": …, and its details}
 
@@ -36,19 +42,11 @@ class AskErrors:
         except (AskFailed, Refused) as error:
             if is_started or scope["type"] != "http":
                 raise
-            refused = error if isinstance(error, Refused) else refusal_of(error)
+            refused = error if isinstance(error, Refused) else _at_least_begun(error)
             body = {"error": refused.error, **refused.details}
             await send_json(send, body, status=refused.status, headers=refused.headers)
 
 
-def refusal_of(error: AskFailed) -> Refused:
-    """The answer to a request whose ask failed. It does not tell the client why an actor died: the log does."""
-    details = {"actor": error.actor, "delivered": error.delivered}
-    name = type(error).__name__
-    match error:
-        case DeadlineExceeded():
-            return Refused(504, name, details)
-        case MailboxFull():
-            return Refused(503, name, details, {"retry-after": "1"})
-        case _:
-            return Refused(503, name, details)
+def _at_least_begun(error: AskFailed) -> Refused:
+    """VE-1."""
+    return refusal_of(error, "started" if error.delivered == "no" else error.delivered)

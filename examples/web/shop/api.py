@@ -39,31 +39,34 @@ class Api:
 
     async def stock(self, request: Request) -> Response:
         """GET /stock/{item}"""
-        return JSONResponse(await answer(request.receive, self._inventory.stock.ask(request.path_params["item"])))
+        stock = self._inventory.stock.ask(request.path_params["item"])
+        return JSONResponse(await answer(request.receive, stock, only=True))
 
     async def order(self, request: Request) -> Response:
         """POST /orders {"item": …, "quantity": …}"""
         order = await self._order.read(request.scope, request.receive)
-        receipt = await answer(request.receive, self._inventory.order.ask(order.item, order.quantity))
+        receipt = await answer(request.receive, self._inventory.order.ask(order.item, order.quantity), only=True)
         return JSONResponse(receipt, status_code=201)
 
     async def primes(self, request: Request) -> Response:
         """GET /primes/{below}"""
         below = request.path_params["below"]
-        if below > MOST_BELOW:
+        if not (below.isascii() and below.isdecimal()):
+            raise HTTPException(404)
+        if len(below) > len(str(MOST_BELOW)) or int(below) > MOST_BELOW:
             raise Refused(400, "invalid request", {"fields": {"below": f"Input should be at most {MOST_BELOW}"}})
         with deadline(10):
-            count = self._primes.count.ask(below)
-        return JSONResponse(await answer(request.receive, count))
+            count = self._primes.count.ask(int(below))
+        return JSONResponse(await answer(request.receive, count, only=True))
 
     async def crash(self, request: Request) -> Response:
         """POST /crash"""
-        await answer(request.receive, self._crasher.crash.ask())
+        await answer(request.receive, self._crasher.crash.ask(), only=True)
         return Response(status_code=204)
 
     async def crasher(self, request: Request) -> Response:
         """GET /crasher"""
-        return JSONResponse({"incarnation": await answer(request.receive, self._crasher.ping.ask())})
+        return JSONResponse({"incarnation": await answer(request.receive, self._crasher.ping.ask(), only=True)})
 
 
 async def on_unknown_item(_request: Request, exc: Exception) -> Response:
@@ -86,7 +89,7 @@ def create_app(inventory: Inventory, primes: Primes, crasher: Crasher) -> Starle
         routes=[
             Route("/stock/{item}", api.stock),
             Route("/orders", api.order, methods=["POST"]),
-            Route("/primes/{below:int}", api.primes),
+            Route("/primes/{below}", api.primes),
             Route("/crash", api.crash, methods=["POST"]),
             Route("/crasher", api.crasher),
         ],

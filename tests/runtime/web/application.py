@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from actors import Actor, message
-from runtime.web import App, JsonBody, Receive, Scope, Send, WebFront, answer, send_json
+from runtime.web import App, JsonBody, Receive, Scope, Send, WebFront, answer, read_body, send_json
 
 
 class Gate(Actor):
@@ -37,6 +37,14 @@ class Application:
                 await send_json(send, await answer(receive, self._gate.wait.ask(path)))
             case _, "/point":
                 await send_json(send, (await self._point.read(scope, receive)).model_dump())
+            case _, "/headers":
+                await read_body(scope, receive, most_bytes=100, seconds=10)
+                await send_json(send, [name.decode() for name, _ in scope["headers"]])
+            case _, "/redirect":
+                host = dict(scope["headers"])[b"host"].decode()
+                await send_json(send, None, status=307, headers={"location": f"http://{host}/elsewhere"})
+            case _, "/large":
+                await send_json(send, "x" * (64 << 20))
             case _, "/broken":
                 raise ZeroDivisionError
             case _:
@@ -70,14 +78,24 @@ def get(path: str) -> bytes:
     return f"GET {path} HTTP/1.1\r\nhost: test\r\n\r\n".encode()
 
 
-def status_of(client: socket.socket) -> int:
-    """Read exactly one answer; its HTTP status."""
+def post(path: str, body: bytes, *headers: str) -> bytes:
+    lines = [f"POST {path} HTTP/1.1", "host: test", *headers, f"content-length: {len(body)}", "", ""]
+    return "\r\n".join(lines).encode() + body
+
+
+def answer_of(client: socket.socket) -> tuple[int, dict[str, str], bytes]:
+    """Read exactly one answer: its HTTP status, its headers, its body."""
     head = b""
     while not head.endswith(b"\r\n\r\n"):
         head += _received(client, 1)
-    length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
-    _received(client, int(length.split(b":")[1]))
-    return int(head.split(b" ")[1])
+    status, *lines = head.decode().split("\r\n")[:-2]
+    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+    return int(status.split()[1]), headers, _received(client, int(headers.get("content-length", "0")))
+
+
+def status_of(client: socket.socket) -> int:
+    """Read exactly one answer; its HTTP status."""
+    return answer_of(client)[0]
 
 
 def is_closed(client: socket.socket) -> bool:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import pytest
 from pydantic import BaseModel
 
+from actors import ActorStopped, AskFailed, MailboxFull
 from runtime.web import ClientGone, JsonBody, Receive, Refused, Scope, answer, read_body
 
 T = TypeVar("T")
@@ -78,6 +79,14 @@ def test_a_body_over_the_limit_is_413_by_its_content_length() -> None:
     assert refusal(read_body(scope(7), events(b"", then="silence"), most_bytes=6, seconds=1)).status == 413
 
 
+def test_a_content_length_of_more_digits_than_an_int_may_have_is_413_or_what_it_says() -> None:
+    def read(declared: bytes) -> Coroutine[Any, Any, bytes]:
+        return read_body({"headers": [(b"content-length", declared)]}, events(b"abc"), most_bytes=6, seconds=1)
+
+    assert refusal(read(b"9" * 5000)).status == 413
+    assert run(read(b"0" * 5000 + b"3")) == b"abc"
+
+
 def test_a_body_over_the_limit_is_413_while_it_streams() -> None:
     assert refusal(read_body(scope(), events(b"abcd", b"efg", then="silence"), most_bytes=6, seconds=1)).status == 413
 
@@ -137,6 +146,23 @@ def test_an_answer_raises_what_its_ask_ended_with() -> None:
 
     with pytest.raises(KeyError):
         run(ask())
+
+
+@pytest.mark.parametrize(
+    ("failure", "headers"), [(ActorStopped("tea", "no"), {}), (MailboxFull("tea", "no"), {"retry-after": "1"})]
+)
+def test_of_a_request_that_is_only_one_ask_it_is_said_how_far_that_got(
+    failure: AskFailed, headers: dict[str, str]
+) -> None:
+    async def ask() -> str:
+        reply = Promise()
+        reply.future.set_exception(failure)
+        return await answer(events(b"", then="silence"), reply, only=True)
+
+    refused = refusal(ask())
+
+    assert (refused.status, refused.details["delivered"], refused.headers) == (503, "no", headers)
+    assert refused.__cause__ is failure
 
 
 def test_a_client_that_goes_while_it_waits_cancels_the_ask() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from actors import ActorDied, ActorStopped, DeadlineExceeded, DeathCertificate, MailboxFull, SystemGone
+from actors import ActorDied, ActorStopped, AskFailed, DeadlineExceeded, DeathCertificate, MailboxFull, SystemGone
 from runtime.web import AskErrors, ClientGone, Receive, Refused, Scope, Send
 
 CERTIFICATE = DeathCertificate("inventory", 2, 4711, "run", "signal", signal="SIGKILL")
@@ -36,13 +36,21 @@ def sent_for(error: Exception, *, scope_type: str = "http", before: tuple[dict[s
     ("error", "status", "body"),
     [
         (ActorDied(CERTIFICATE, "started"), 503, {"error": "ActorDied", "actor": "inventory", "delivered": "started"}),
-        (ActorStopped("inventory", "no"), 503, {"error": "ActorStopped", "actor": "inventory", "delivered": "no"}),
+        (
+            ActorStopped("inventory", "no"),
+            503,
+            {"error": "ActorStopped", "actor": "inventory", "delivered": "started"},
+        ),
         (
             SystemGone("inventory", "unknown"),
             503,
             {"error": "SystemGone", "actor": "inventory", "delivered": "unknown"},
         ),
-        (MailboxFull("inventory", "no"), 503, {"error": "MailboxFull", "actor": "inventory", "delivered": "no"}),
+        (
+            MailboxFull("inventory", "no"),
+            503,
+            {"error": "MailboxFull", "actor": "inventory", "delivered": "started"},
+        ),
         (
             DeadlineExceeded("inventory", "started"),
             504,
@@ -58,10 +66,12 @@ def test_a_failed_ask_is_answered_with_its_verdict(error: Exception, status: int
     assert json.loads(end["body"]) == body
 
 
-def test_a_full_mailbox_says_when_to_try_again() -> None:
-    start, _ = sent_for(MailboxFull("inventory", "no"))
+@pytest.mark.parametrize("failed", [ActorStopped, MailboxFull, DeadlineExceeded])
+def test_a_request_that_was_begun_is_never_answered_as_safe_to_try_again(failed: type[AskFailed]) -> None:
+    start, end = sent_for(failed("shipping", "no"))  # a card may have been charged before
 
-    assert (b"retry-after", b"1") in start["headers"]
+    assert json.loads(end["body"])["delivered"] == "started"
+    assert b"retry-after" not in dict(start["headers"])
 
 
 def test_a_client_that_is_gone_gets_nothing() -> None:
