@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from actors.errors import AskFailed, DeadlineExceeded, Delivered, MailboxFull
+from actors.errors import AskFailed, DeadlineExceeded, Delivered, HandlerFailed, MailboxFull
 
 
 class Refused(Exception):
@@ -40,5 +40,12 @@ def refusal_of(error: AskFailed, delivered: Delivered) -> Refused:
     """
     details = {"actor": error.actor, "delivered": delivered}
     headers = {"retry-after": "1"} if isinstance(error, MailboxFull) and delivered == "no" else {}
-    status = 504 if isinstance(error, DeadlineExceeded) else 503
+    status = 504 if isinstance(_innermost(error), DeadlineExceeded) else 503
     return Refused(status, type(error).__name__, details, headers)
+
+
+def _innermost(error: AskFailed) -> AskFailed:
+    """Of a handler that failed by an ask of its own: that ask's failure."""
+    while isinstance(error, HandlerFailed) and isinstance(error.__cause__, AskFailed):
+        error = error.__cause__
+    return error

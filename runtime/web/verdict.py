@@ -17,6 +17,7 @@ class AskErrors:
         ActorDied, ActorStopped, SystemGone → 503        {"error": "ActorDied", "actor": …, "delivered": …}
         MailboxFull                         → 503, with Retry-After where nothing was begun
         DeadlineExceeded                    → 504
+        HandlerFailed                       → 503, or 504 where a deadline is its cause
         Refused                             → its status {"error": …, and its details}
 
     `WebFront` puts it around its application. A framework that catches all exceptions itself needs it inside:

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from actors import ActorDied, ActorStopped, AskFailed, DeadlineExceeded, DeathCertificate, MailboxFull, SystemGone
+from actors.errors import of_handler
 from runtime.web import AskErrors, ClientGone, Receive, Refused, Scope, Send
 
 CERTIFICATE = DeathCertificate("inventory", 2, 4711, "run", "signal", signal="SIGKILL")
 
 
-def sent_for(error: Exception, *, scope_type: str = "http", before: tuple[dict[str, Any], ...] = ()) -> list[Any]:
+def sent_for(error: BaseException, *, scope_type: str = "http", before: tuple[dict[str, Any], ...] = ()) -> list[Any]:
     """What a client gets when its application first sends these events and then raises."""
     sent: list[Any] = []
 
@@ -72,6 +73,14 @@ def test_a_request_that_was_begun_is_never_answered_as_safe_to_try_again(failed:
 
     assert json.loads(end["body"])["delivered"] == "started"
     assert b"retry-after" not in dict(start["headers"])
+
+
+@pytest.mark.parametrize(("cause", "status"), [(DeadlineExceeded, 504), (ActorStopped, 503)])
+def test_a_handler_that_failed_by_an_ask_of_its_own_is_answered_as_begun(cause: type[AskFailed], status: int) -> None:
+    start, end = sent_for(of_handler("orders", of_handler("payments", cause("bank", "no"))))
+
+    assert start["status"] == status
+    assert json.loads(end["body"]) == {"error": "HandlerFailed", "actor": "orders", "delivered": "started"}
 
 
 def test_a_client_that_is_gone_gets_nothing() -> None:
