@@ -25,11 +25,12 @@ class Context:
         redelivered: True while a message is handled that an earlier incarnation had begun (`@message(retry=…)`).
     """
 
-    __slots__ = ("_actor", "_backstage", "incarnation", "name", "redelivered", "stop_reason", "timers")
+    __slots__ = ("_actor", "_backstage", "_ref", "incarnation", "name", "redelivered", "stop_reason", "timers")
 
     def __init__(self, backstage: Backstage, actor: type[Any], name: str, incarnation: int) -> None:
         self._backstage = backstage
         self._actor = actor
+        self._ref = Ref(backstage, name, actor)
         self.timers = Timers()
         self.name = name
         self.incarnation = incarnation
@@ -39,7 +40,7 @@ class Context:
     @property
     def ref(self) -> Any:
         """A reference to this actor, to be given to others."""
-        return Ref(self._backstage, self.name, self._actor)
+        return self._ref
 
     @property
     def log(self) -> Any:

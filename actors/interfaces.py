@@ -23,6 +23,11 @@ class Machine(Protocol):
         """Name of the system it belongs to."""
         ...
 
+    @property
+    def refs(self) -> dict[bytes, Any]:
+        """The references that arrived here, by what they travel as."""
+        ...
+
     def now_ns(self) -> int:
         """Monotonic time in ns; virtual on a `Stage`."""
         ...

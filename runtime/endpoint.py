@@ -60,6 +60,7 @@ class Endpoint:
         arena: for large payloads.
         regions: of the system.
         routes: that have been looked up.
+        refs: references that arrived; see `actors.interfaces.Machine.refs`.
     """
 
     def __init__(
@@ -90,6 +91,7 @@ class Endpoint:
         self.lines = lines
         self.arena = Arena(lines, thread)
         self.regions = Regions(lines, system, own or "")
+        self.refs: dict[bytes, Any] = {}
         self.codec = Codec(Store(lines))
         self._directory = directory
         self._own = own

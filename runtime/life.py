@@ -60,7 +60,12 @@ _KEPT = 128  # classes
 
 
 class Host:
-    """The `Backstage` of one actor: its endpoint, its log, its supervisor."""
+    """The `Backstage` of one actor: its endpoint, its log, its supervisor.
+
+    Attributes:
+        system: its name.
+        refs: references that arrived; see `actors.interfaces.Machine.refs`.
+    """
 
     def __init__(
         self,
@@ -97,6 +102,8 @@ class Host:
             fifo_bytes=REPLY_FIFO_BYTES,
             routes=routes,
         )
+        self.system = launch.system
+        self.refs = self.endpoint.refs
         self.inbox: Inbox | None = None
         self.endpoint.regions = Regions(lines, launch.system, launch.path, self._writer_died)
         self._log: Any = None
@@ -108,11 +115,6 @@ class Host:
         if self._log is None:
             self._log = logger(self._launch.path, self._launch.incarnation, self._page)
         return self._log
-
-    @property
-    def system(self) -> str:
-        """Name of the system."""
-        return self._launch.system
 
     @property
     def supervisor(self) -> OwnSupervisor:

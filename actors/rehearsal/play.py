@@ -49,6 +49,7 @@ class Play:
 
     def __init__(self, room: int, max_restarts: int, max_seconds: float, handle: Callable[[str], Any]) -> None:
         self.system = "stage"
+        self.refs: dict[bytes, Any] = {}
         self.players: dict[str, Player] = {}
         self.deaths: list[DeathCertificate] = []
         self.dead_letters: list[DeadLetter] = []

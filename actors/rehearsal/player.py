@@ -115,6 +115,7 @@ class Player:
         self.inbox = ListInbox(stage.now_ns, room)
         self.log_lines: deque[str] = deque(maxlen=_LOG_LINES)
         self.log: Any = None
+        self.refs: dict[bytes, Any] = {}
         self.graves: list[Callable[[], None]] = []
         self._life: Coroutine[Any, Any, str] | asyncio.Task[str] | None = None
         self._loop: Clockwork | None = None

@@ -1,6 +1,7 @@
 """Payloads: arguments, replies, exceptions and constructor calls as bytes. The one place that unpickles.
 
-    PLAIN     msgpack: what is flat and of the commonest types (int of 64 bits, str, bytes, float, bool, None)
+    PLAIN     msgpack: what is flat and of the commonest types (int of 64 bits, str, bytes, float, bool, None,
+              references to actors)
     PICKLED   pickle protocol 5, by name or by value (codec_pickler); exceptions are data around one (codec_error)
     BUFFERED  a pickle and, apart from it, the large buffers it refers to (runtime.wire.parts)
 
@@ -26,8 +27,10 @@ from typing import Any
 import msgspec
 
 from actors.errors import Undecodable, Unencodable
+from actors.ref import Ref
 from runtime.wire import codec_culprit, codec_error
 from runtime.wire.codec_pickler import NUMBERED, NamePickler, Names, ValuePickler, definition, is_importable
+from runtime.wire.codec_reference import from_extension, to_extension
 from runtime.wire.codec_unpickler import READ_ONLY_BUFFER, NumberedUnpickler, WritingUnpickler
 from runtime.wire.definitions import Catalogue, Definitions, StoreFailed
 from runtime.wire.parts import Buffer, Parts, Payload, split, whole
@@ -36,13 +39,14 @@ PLAIN = 0
 PICKLED = 1
 BUFFERED = 2
 
-_PLAIN_TYPES = frozenset({int, str, bytes, float, bool, type(None)})
+_PLAIN_TYPES = frozenset({int, str, bytes, float, bool, type(None), Ref})
 _MOST_KEPT_BYTES = 64 * 1024  # a pickler that made more than that is not kept: its memo has grown with it
 
 # msgspec and not msgpack: half the time, and an encoder keeps no buffer that a second thread could get into (CO-3).
-_pack = msgspec.msgpack.Encoder().encode
-unpack_value = msgspec.msgpack.Decoder().decode  # a plain value
-unpack_plain = msgspec.msgpack.Decoder(list[Any]).decode  # a plain call: chain or nothing, name, arguments
+_pack = msgspec.msgpack.Encoder(enc_hook=to_extension).encode
+unpack_value = msgspec.msgpack.Decoder(ext_hook=from_extension).decode  # a plain value
+# a plain call: chain or nothing, name, arguments
+unpack_plain = msgspec.msgpack.Decoder(list[Any], ext_hook=from_extension).decode
 
 
 class Codec:

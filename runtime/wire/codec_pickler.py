@@ -29,6 +29,8 @@ from typing import Any
 import cloudpickle
 from cloudpickle import cloudpickle as machinery
 
+from actors.ref import Ref
+from runtime.wire.codec_reference import decoded, encoded
 from runtime.wire.definitions import Catalogue
 
 PROTOCOL = 5
@@ -160,6 +162,8 @@ class NamePickler(Pickler):
                 raise GoesByValue
             self._is_numbered = True
             return definition, (number,)
+        if kind is Ref:
+            return decoded, (encoded(obj),)
         if kind is memoryview:
             return _reduce_view(obj, self._names)
         if kind in _REDUCERS:
@@ -260,6 +264,10 @@ def _reduce_view(view: memoryview, _names: Names) -> Any:
     return view_of, (PickleBuffer(view) if is_large else view.tobytes(), layout, shape)
 
 
+def _reduce_ref(ref: Ref, _names: Names) -> Any:
+    return decoded, (encoded(ref),)
+
+
 def _reduce_file(file: io.TextIOWrapper, _names: Names) -> Any:
     if file is sys.stdout or file is sys.stderr:
         return NotImplemented  # by name: the receiver's own
@@ -316,6 +324,7 @@ _REDUCERS: dict[type, Callable[[Any, Names], Any]] = {
     ModuleType: _reduce_module,
     io.TextIOWrapper: _reduce_file,
     memoryview: _reduce_view,
+    Ref: _reduce_ref,
     typing.NewType: _reduce_new_type,
     typing.ParamSpec: _reduce_parameters,
     typing.TypeVar: _reduce_type_variable,

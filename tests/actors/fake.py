@@ -23,6 +23,7 @@ class FakeMachine:
     watched: list[str] = field(default_factory=list)
     log: Any = field(default_factory=structlog.testing.CapturingLogger)
     supervisor: Any = "the supervisor"
+    refs: dict[bytes, Any] = field(default_factory=dict)
 
     def now_ns(self) -> int:
         return self.now

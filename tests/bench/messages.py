@@ -1,14 +1,14 @@
-"""Benches of messages: ask, tell, pipelined, fanin."""
+"""Benches of messages: ask, tell, address, pipelined, fanin."""
 
 import asyncio
 import os
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack
-from time import perf_counter_ns
+from time import perf_counter_ns, sleep
 from typing import Any
 
 from actors import child, deadline
-from tests.bench.players import Driver, Tally
+from tests.bench.players import Driver, Partner, Tally
 from tests.bench.row import AtLeast, AtLeastTimes, AtMost, AtMostTimes, Row, skipped
 from tests.bench.sample import Sample, in_turn, latencies
 from tests.bench.scale import Scale
@@ -73,6 +73,33 @@ def _tell(tally: Tally, count: int) -> float:
     with deadline(60):
         tally.add(0)
     return count / (perf_counter_ns() - start) * 1e9
+
+
+def address(scale: Scale) -> Iterator[Row]:
+    """Ping-pong by tells: each brings the address for the next one, or it is known beforehand."""
+    count = scale.of(20_000, smoke=200)
+    with system() as running:
+        one, two = (running.start(child(Partner), name=name) for name in ("one", "two"))
+
+        def game(serve: Callable[[], None]) -> float:
+            one.meet(two)
+            two.meet(one)
+            start = perf_counter_ns()
+            serve()
+            while not (one.has_ended() or two.has_ended()):
+                sleep(0.001)
+            return (perf_counter_ns() - start) / count / 1000
+
+        def with_address() -> float:
+            return game(lambda: one.addressed.tell(two, count))
+
+        def without() -> float:
+            return game(lambda: one.known.tell(count))
+
+        with_address()
+        ours, theirs = in_turn(scale.rounds, with_address, without)
+    taken = Sample(tuple(ours), "µs"), Sample(tuple(theirs), "µs")
+    yield Row("address", "a reference in each tell", *taken, "known beforehand", [AtMostTimes(1.3)])
 
 
 def pipelined(scale: Scale) -> Iterator[Row]:

@@ -55,6 +55,41 @@ class Ledger(Tally):
         self.total = state
 
 
+class Partner(Actor):
+    """Plays ping-pong with another one, by tells."""
+
+    def __init__(self) -> None:
+        self.other: Any = None
+        self.is_over = False
+
+    @message
+    def meet(self, other: "Partner") -> None:
+        """Who is on the other side; a new game."""
+        self.other = other
+        self.is_over = False
+
+    @message
+    def known(self, left: int) -> None:
+        """The ball; its sender is known."""
+        if left:
+            self.other.known.tell(left - 1)
+        else:
+            self.is_over = True
+
+    @message
+    def addressed(self, sender: "Partner", left: int) -> None:
+        """The ball, with the address to send it back to."""
+        if left:
+            sender.addressed.tell(self.context.ref, left - 1)
+        else:
+            self.is_over = True
+
+    @message
+    def has_ended(self) -> bool:
+        """The ball stopped here."""
+        return self.is_over
+
+
 class Driver(Actor):
     """A caller in a process of its own."""
 

@@ -6,7 +6,7 @@ from tests.bench.decision import decide
 from tests.bench.flood import flood
 from tests.bench.groups import group, responsive, snapshot
 from tests.bench.lives import boot, restart, start
-from tests.bench.messages import ask, fanin, pipelined, tell
+from tests.bench.messages import address, ask, fanin, pipelined, tell
 from tests.bench.payload import payload
 from tests.bench.peers import peers
 from tests.bench.region import region
@@ -21,7 +21,7 @@ Bench = Callable[[Scale], Iterator[Row]]
 BENCHES: dict[str, Bench] = {
     bench.__name__: bench
     for bench in (
-        *(ask, tell, pipelined, fanin, flood, start, restart, payload, region, boot, thousand, idle, chain, pairs),
-        *(decide, group, responsive, snapshot, web, peers),
+        *(ask, tell, address, pipelined, fanin, flood, start, restart, payload, region, boot, thousand, idle, chain),
+        *(pairs, decide, group, responsive, snapshot, web, peers),
     )
 }

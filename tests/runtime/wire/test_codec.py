@@ -13,18 +13,21 @@ import threading
 import typing
 import uuid
 import zoneinfo
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from actors import interfaces
+from actors import Actor, NotAMessage, interfaces, message
 from actors.certificate import DeathCertificate, MessageInHand
 from actors.errors import Undecodable
 from actors.ref import Ref
+from runtime.wire import codec_reference as reference
 from runtime.wire.codec import PICKLED, PLAIN, Codec
 
 
@@ -288,17 +291,90 @@ class Shop:
 
     system = "shop"
 
+    def __init__(self) -> None:
+        self.refs: dict[bytes, Ref] = {}
 
-def test_a_reference_arrives_as_a_reference_to_the_same_place(codec: Codec) -> None:
+
+class Gateway(Actor):
+    @message
+    def pay(self, pence: int) -> None: ...
+
+
+@pytest.fixture
+def shop() -> Iterator[interfaces.Machine]:
     shop = typing.cast("interfaces.Machine", Shop())
+    with interfaces.using(shop):
+        yield shop
+
+
+def test_a_reference_arrives_as_a_reference_to_the_same_place(codec: Codec, shop: interfaces.Machine) -> None:
     ref = Ref(shop, "payments.gateway", None)
 
-    with interfaces.using(shop):
-        kind, payload = codec.encode_value({"gateway": ref}, "value")
-        arrived = codec.decode_value(kind, payload)["gateway"]
+    for value, taken in (({"gateway": ref}, lambda value: value["gateway"]), (ref, lambda value: value)):
+        arrived = taken(codec.decode_value(*codec.encode_value(value, "value")))
 
-    assert type(arrived) is Ref
-    assert arrived == ref
+        assert type(arrived) is Ref
+        assert arrived == ref
+
+
+def test_a_reference_beside_plain_arguments_takes_no_pickle(codec: Codec, shop: interfaces.Machine) -> None:
+    ref = Ref(shop, "payments.gateway", Gateway)
+
+    kind, payload = codec.encode_call("pay", (ref, 1, "tea"), {}, ())
+
+    assert kind == PLAIN
+    assert codec.decode_call(kind, payload) == ("pay", [ref, 1, "tea"], {}, ())
+
+
+@pytest.mark.parametrize("where", ["alone", "nested"])
+def test_a_reference_keeps_what_it_knows_of_its_class(codec: Codec, shop: interfaces.Machine, where: str) -> None:
+    class Local(Gateway):
+        """Goes by value."""
+
+    for actor in (Gateway, Local):
+        ref = Ref(shop, "payments.gateway", actor)
+        value = ref if where == "alone" else [ref]
+        arrived = codec.decode_value(*codec.encode_value(value, "value"))
+        arrived = arrived if where == "alone" else arrived[0]
+
+        assert repr(arrived) == repr(ref)
+        with pytest.raises(NotAMessage):
+            _ = arrived.refund
+
+
+def test_the_class_of_a_reference_goes_on_through_those_who_do_not_have_it(
+    codec: Codec, shop: interfaces.Machine
+) -> None:
+    unknown = reference.decoded(b"shop\0payments.gateway\0elsewhere:Gateway")
+
+    assert repr(unknown) == "<ref actor 'payments.gateway' in 'shop'>"
+    assert reference.encoded(codec.decode_value(*codec.encode_value(unknown, "value"))).endswith(b"elsewhere:Gateway")
+
+
+def test_a_reference_that_arrives_again_is_the_one_that_is_here(codec: Codec, shop: interfaces.Machine) -> None:
+    kind, payload = codec.encode_value(Ref(shop, "payments.gateway", Gateway), "value")
+
+    first, second = codec.decode_value(kind, payload), codec.decode_value(kind, payload)
+
+    assert first is second
+    other = typing.cast("interfaces.Machine", Shop())
+    with interfaces.using(other):
+        assert codec.decode_value(kind, payload) is not first
+
+
+def test_references_that_arrived_are_not_kept_without_end(codec: Codec, shop: interfaces.Machine) -> None:
+    for n in range(5000):
+        codec.decode_value(*codec.encode_value(Ref(shop, f"a{n}", Gateway), "value"))
+
+    assert len(shop.refs) <= 1024
+
+
+@pytest.mark.parametrize("raw", [b"", b"shop", b"shop\0a\0b\0c", b"\xff\0a\0"])
+def test_what_is_no_reference_is_undecodable(codec: Codec, shop: interfaces.Machine, raw: bytes) -> None:
+    assert shop.refs == {}
+    for code in (reference.CODE, 7):
+        with pytest.raises(Undecodable):
+            codec.decode_value(PLAIN, msgspec.msgpack.encode(msgspec.msgpack.Ext(code, raw)))
 
 
 def test_a_constructor_call_arrives_with_class_and_arguments(codec: Codec) -> None:
