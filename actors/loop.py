@@ -10,15 +10,20 @@ LO-4  Messages marked concurrent run as tasks of their own; the loop goes on, an
 LO-5  They begin in their turn: each has run to its first suspension before a later message is handled.
 LO-6  A timer inherits nothing from the message before it: neither its deadline nor who waits for it.
 LO-7  Who waits keeps nothing of the message before: neither what it was given nor what it answered with.
+LO-8  Each message and each timer runs in a copy of the actor's context: what one of them sets in a ContextVar, no other
+      sees. What `__init__` and `on_start` set, all do.
+LO-9  That something of its own was cancelled is a handler's failure, as any exception. Only a cancelled loop ends.
 """
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import CancelledError
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from actors.actor import Actor
+from actors.apart import Apart
 from actors.context import Context
 from actors.deadline import NOTHING, ambient
 from actors.errors import NoSuchMessage
@@ -144,11 +149,14 @@ async def _run(part: Part, inbox: Inbox) -> str:  # noqa: PLR0912  # THE loop, i
             await asyncio.sleep(0)
             are_begun = True
         try:
-            value = handlers[name](*args, **kwargs)
             if asynchronous and name in asynchronous:
-                value = await value
+                value = await Apart(handlers[name], args, kwargs)
+            else:
+                value = copy_context().run(handlers[name], *args, **kwargs)  # LO-8
         except Exception as error:  # LO-1: it is the asker's
             await _failed(part, inbox, message, _told_apart(error, part, name))
+        except asyncio.CancelledError as error:
+            await _failed(part, inbox, message, _cancelled(error, name))
         else:
             done(token, name, value)
         if context.stop_reason is not None:
@@ -181,14 +189,19 @@ async def _run_due_timers(part: Part, inbox: Inbox) -> bool:
 
 async def _run_timer(part: Part, inbox: Inbox, timer: Timer) -> None:
     inbox.busy_with(timer.name)
+    failure: Exception | None = None
     try:
-        await call_hook(timer.handler, *timer.args)
+        await Apart(call_hook, (timer.handler, *timer.args), _NO_KWARGS)  # LO-8
     except Exception as error:
-        part.context.log.exception("timer failed", message=timer.name)
+        failure = error
+    except asyncio.CancelledError as error:
+        failure = _cancelled(error, timer.name)
+    if failure is not None:
+        part.context.log.error("timer failed", message=timer.name, exc_info=failure)
         inbox.busy_with("on_error")
-        await call_hook(part.actor.on_error, error)
+        await call_hook(part.actor.on_error, failure)
         if part.crash_on_raise:
-            raise
+            raise failure
     inbox.busy_with("")
     inbox.timer_done()
 
@@ -210,6 +223,20 @@ def _told_apart(error: Exception, part: Part, name: str) -> Exception:
     if isinstance(error, KeyError) and name not in part.handlers:
         return NoSuchMessage(f"{part.context.name}: {type(part.actor).__qualname__} has no message {name!r}")
     return error
+
+
+def _cancelled(error: asyncio.CancelledError, name: str, loop: "asyncio.Task[Any] | None" = None) -> CancelledError:
+    """What a handler's cancellation is to others; raised as it is where the loop itself ends (LO-9).
+
+    Args:
+        loop: the task of the loop; None: the one that runs, if there is one.
+    """
+    task = loop or (asyncio.current_task() if asyncio._get_running_loop() is not None else None)  # noqa: SLF001
+    if task is not None and (task.done() or task.cancelling()):
+        raise error
+    ended = CancelledError(f"{name} was cancelled in its actor")  # asyncio's would cancel who asked
+    ended.__cause__ = error
+    return ended
 
 
 def _start_task(part: Part, inbox: Inbox, message: Envelope) -> None:
@@ -234,11 +261,7 @@ async def _handle_beside(part: Part, inbox: Inbox, message: Envelope, loop: "asy
     try:
         value = await part.handlers[name](*args, **kwargs)
     except asyncio.CancelledError as error:
-        if loop is None or loop.done() or loop.cancelling():  # not only this message ends
-            raise
-        ended = CancelledError(f"{name} was cancelled in its actor")  # asyncio's would cancel who asked
-        ended.__cause__ = error
-        await _failed(part, inbox, message, ended)
+        await _failed(part, inbox, message, _cancelled(error, name, loop))
     except Exception as error:  # LO-1
         await _failed(part, inbox, message, error)
     else:

@@ -70,6 +70,8 @@ class FakeInbox:
         self.most_waits = 100
         self.waits: list[int | None] = []
         self.reason: str | None = None
+        self.drains = False
+        self.timers: list[bool] = []
 
     def take_nowait(self) -> Envelope | None:
         return self.messages.popleft() if self.messages else None
@@ -88,8 +90,11 @@ class FakeInbox:
         self.answers[token] = error
         return self.asked
 
-    def timer_done(self) -> None:
-        """A timer has run."""
+    def timer_done(self, *, failed: bool = False) -> None:
+        self.timers.append(failed)
+
+    def has_more(self) -> bool:
+        return self.drains and bool(self.messages)
 
     def busy_with(self, name: str) -> None:
         """Begins or ends what is no message."""

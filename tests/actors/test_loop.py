@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+from concurrent.futures import CancelledError
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from actors.context import Context
 from actors.deadline import NOTHING, ambient
 from actors.loop import Part, part_of, run
 from tests.actors.fake import FakeInbox, FakeMachine, drive
+
+_USER: contextvars.ContextVar[str] = contextvars.ContextVar("user", default="nobody")
 
 
 class Player(Actor):
@@ -49,6 +52,22 @@ class Player(Actor):
     def exit(self) -> None:
         raise SystemExit(3)
 
+    @message
+    def log_in(self, user: str) -> None:
+        self.seen.append((_USER.get(), user))
+        _USER.set(user)
+
+    @message
+    def runs_a_loop_of_its_own(self) -> None:
+        asyncio.run(cancelled_inside())
+
+
+async def cancelled_inside() -> None:
+    """Waits for something that was cancelled, and lets that through."""
+    waited = asyncio.ensure_future(asyncio.sleep(1000))
+    waited.cancel()
+    await waited
+
 
 class AsyncPlayer(Player):
     def __init__(self) -> None:
@@ -65,6 +84,16 @@ class AsyncPlayer(Player):
         await asyncio.sleep(0)
         self.seen.append(f"out {n}")
         return n
+
+    @message
+    async def log_in_slowly(self, user: str) -> None:
+        self.log_in(user)
+        await asyncio.sleep(0)
+        self.seen.append(_USER.get())
+
+    @message
+    async def cancelled(self) -> None:
+        await cancelled_inside()
 
     @message(concurrent=True)
     async def wait(self, n: int) -> int:
@@ -200,7 +229,7 @@ def test_the_failure_of_a_timer_is_logged_and_given_to_on_error():
     drive(run(one, inbox))
 
     assert one.actor.seen == ["tick", "on_error tick"]
-    assert one.context.log.calls[0].method_name == "exception"
+    assert one.context.log.calls[0].method_name == "error"
 
 
 def test_with_crash_on_raise_a_timer_that_fails_is_a_crash():
@@ -269,3 +298,64 @@ def test_the_failure_of_a_concurrent_message_is_its_askers_or_on_errors():
 
     assert isinstance(asyncio.run(main(asked=True))[1], ValueError)
     assert "on_error later" in asyncio.run(main(asked=False))[0]
+
+
+@pytest.mark.parametrize("name", ["log_in", "log_in_slowly"])
+def test_what_a_message_sets_in_a_context_variable_no_other_sees(name: str):
+    one, inbox = part(AsyncPlayer), FakeInbox((name, ("ada",)), (name, ("bob",)))
+
+    async def main() -> None:
+        _USER.set("the actor")
+        await run(one, inbox)
+
+    asyncio.run(main())
+
+    assert [seen for seen in one.actor.seen if isinstance(seen, tuple)] == [("the actor", "ada"), ("the actor", "bob")]
+    assert [seen for seen in one.actor.seen if isinstance(seen, str)] == ["ada", "bob"] * (name == "log_in_slowly")
+
+
+def test_what_a_timer_sets_in_a_context_variable_no_other_sees():
+    one, inbox = part(), FakeInbox()
+    one.context.after(1.0, one.actor.log_in, "ada")
+    one.context.after(2.0, one.actor.log_in, "bob")
+    contextvars.Context().run(drive, run(one, inbox))
+
+    assert one.actor.seen == [("nobody", "ada"), ("nobody", "bob")]
+
+
+def test_what_is_cancelled_inside_a_message_is_its_failure():
+    one, inbox = part(AsyncPlayer), FakeInbox(("cancelled", ()), ("add", (1,)))
+    asyncio.run(run(one, inbox))
+
+    assert isinstance(inbox.answers[0], CancelledError)
+    assert str(inbox.answers[0]) == "cancelled was cancelled in its actor"
+    assert inbox.answers[1] == 2
+
+
+def test_so_it_is_where_no_event_loop_runs():
+    _, answers, _ = play(("runs_a_loop_of_its_own", ()), ("add", (1,)))
+
+    assert isinstance(answers[0], CancelledError)
+    assert answers[1] == 2
+
+
+def test_what_is_cancelled_inside_a_timer_is_its_failure():
+    one, inbox = part(AsyncPlayer), FakeInbox()
+    one.context.after(1.0, one.actor.cancelled)
+    asyncio.run(run(one, inbox))
+
+    assert one.actor.seen == ["on_error cancelled was cancelled in its actor"]
+
+
+def test_a_loop_that_is_cancelled_while_a_message_waits_ends():
+    one, inbox = part(AsyncPlayer), FakeInbox(("slow", (1,)))
+
+    async def main() -> None:
+        task = asyncio.create_task(run(one, inbox))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+    assert inbox.answers == {}

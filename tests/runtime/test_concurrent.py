@@ -251,6 +251,10 @@ class Fragile(Actor):
         waited.cancel()
         await waited
 
+    @message
+    async def waits_alone_for_what_is_cancelled(self) -> None:
+        await self.waits_for_what_is_cancelled()
+
     @message(concurrent=True)
     async def raises(self) -> None:
         raise Odd("no Exception")
@@ -267,6 +271,15 @@ def test_a_concurrent_message_that_is_cancelled_inside_fails_and_its_actor_lives
     for _ in range(MOST + 1):  # each has given its place back
         with pytest.raises(CancelledError, match="waits_for_what_is_cancelled was cancelled in its actor"):
             fragile.waits_for_what_is_cancelled.ask().result(timeout=3)
+    assert fragile.pid.ask().result() == pid
+
+
+def test_a_message_that_is_not_concurrent_fails_by_it_too(start: Start) -> None:
+    fragile = start(child(Fragile))
+    pid = fragile.pid.ask().result()
+
+    with pytest.raises(CancelledError, match="waits_alone_for_what_is_cancelled was cancelled in its actor"):
+        fragile.waits_alone_for_what_is_cancelled.ask().result(timeout=3)
     assert fragile.pid.ask().result() == pid
 
 
