@@ -6,6 +6,7 @@ import random
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -71,8 +72,10 @@ class Counter(Actor):
         self.total += n
 
     @message(snapshot=False)
-    def nap(self) -> None:
-        time.sleep(0.2)
+    def hold(self, entered: str, until: str) -> None:
+        Path(entered).touch()
+        while not Path(until).exists():
+            os.sched_yield()
 
     @message(snapshot=False)
     def commits(self) -> int:
@@ -101,6 +104,20 @@ class Crowded(Actor):
 
     @message(concurrent=True)
     async def work(self) -> None: ...
+
+
+@contextlib.contextmanager
+def holding(counter: Any, directory: Path) -> Iterator[None]:
+    """What is sent inside the `with` is read at once, after it."""
+    entered, until = directory / "entered", directory / "until"
+    for path in (entered, until):
+        path.unlink(missing_ok=True)
+    counter.hold.tell(str(entered), str(until))
+    assert wait_until(entered.exists)
+    try:
+        yield
+    finally:
+        until.touch()
 
 
 def test_the_next_incarnation_starts_from_the_last_commit(supervisor: Supervisor) -> None:
@@ -184,12 +201,12 @@ def test_a_restart_by_hand_keeps_the_state_and_a_new_start_does_not(supervisor: 
     assert supervisor.start(child(Counter), name="counter").look()[0] == 0
 
 
-def test_tells_that_wait_together_are_committed_together(supervisor: Supervisor) -> None:
+def test_tells_that_wait_together_are_committed_together(supervisor: Supervisor, tmp_path: Path) -> None:
     counter = supervisor.start(child(Counter), name="counter", snapshot_every=10)
 
-    counter.nap.tell()
-    for _ in range(100):
-        counter.add.tell(1)
+    with holding(counter, tmp_path):
+        for _ in range(100):
+            counter.add.tell(1)
 
     assert counter.add(1) == 101
     assert counter.commits() == 11
@@ -209,35 +226,37 @@ def test_a_tell_that_nothing_follows_is_committed_alone(supervisor: Supervisor) 
 
 
 @pytest.mark.parametrize("urgent", [False, True])
-def test_of_a_group_that_was_not_committed_all_or_nothing_happened(supervisor: Supervisor, urgent: bool) -> None:
+def test_of_a_group_that_was_not_committed_all_or_nothing_happened(
+    supervisor: Supervisor, tmp_path: Path, urgent: bool
+) -> None:
     """With a retry each is run again, once; without one each is a dead letter, as the one in hand is."""
     counter = supervisor.start(child(Counter), name="counter", snapshot_every=1000)
-    counter.nap.tell()
-    for _ in range(5):
-        counter.add.tell(1)
-        counter.add_once.tell(100)
-    counter.add_and_die.tell(1000)
-    if urgent:
-        counter.add_ahead.tell(10)
+    with holding(counter, tmp_path):  # all of them are in one filling of the journal
+        for _ in range(5):
+            counter.add.tell(1)
+            counter.add_once.tell(100)
+        counter.add_and_die.tell(1000)
+        if urgent:
+            counter.add_ahead.tell(10)
 
     assert counter.look() == (15 if urgent else 5, 0, 2)
     names = [letter.message for letter in supervisor.letters()]
     assert sorted(names) == ["add_and_die", *["add_once"] * 5]
 
 
-def test_a_group_ends_before_an_answer_is_sent_and_in_an_orderly_stop(supervisor: Supervisor) -> None:
+def test_a_group_ends_before_an_answer_is_sent_and_in_an_orderly_stop(supervisor: Supervisor, tmp_path: Path) -> None:
     counter = supervisor.start(child(Counter), name="counter", snapshot_every=1000)
     pid = counter.pid()
-    counter.nap.tell()
-    for _ in range(5):
-        counter.add_once.tell(1)
+    with holding(counter, tmp_path):
+        for _ in range(5):
+            counter.add_once.tell(1)
     assert counter.look()[0] == 5
     os.kill(pid, signal.SIGKILL)
     assert counter.look()[0] == 5
 
-    counter.nap.tell()
-    for _ in range(5):
-        counter.add_once.tell(1)
+    with holding(counter, tmp_path):
+        for _ in range(5):
+            counter.add_once.tell(1)
     supervisor.restart("counter")
     assert counter.look()[0] == 10
     assert "add_once" not in {letter.message for letter in supervisor.letters()}  # a look may have been in hand
