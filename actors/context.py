@@ -105,6 +105,9 @@ class Context:
     def stop(self, reason: str = "normal") -> None:
         """Exit normally after the message in hand: `on_stop(reason)` is called, the restart type decides the rest.
 
+        An actor that is not started again by that (`restart`) first handles what is queued now, unless its `drain` is
+        "discard"; of one that is, the queue waits for the next incarnation.
+
         In `__init__` or `on_start`: it need not run at all. The start counts as done (OTP's ignore).
         """
         self.stop_reason = reason

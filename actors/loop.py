@@ -13,6 +13,7 @@ LO-7  Who waits keeps nothing of the message before: neither what it was given n
 LO-8  Each message and each timer runs in a copy of the actor's context: what one of them sets in a ContextVar, no other
       sees. What `__init__` and `on_start` set, all do.
 LO-9  That something of its own was cancelled is a handler's failure, as any exception. Only a cancelled loop ends.
+LO-10 An actor that stops of its own accord ends once what its inbox lets it finish is finished.
 """
 
 import asyncio
@@ -56,8 +57,8 @@ class Inbox(Protocol):
         """The message raised: answer it. False when nobody waits for an answer."""
         ...
 
-    def timer_done(self) -> None:
-        """A timer of the actor has run."""
+    def timer_done(self, *, failed: bool = False) -> None:
+        """A timer of the actor has run; failed: it raised."""
         ...
 
     def busy_with(self, name: str) -> None:
@@ -66,6 +67,10 @@ class Inbox(Protocol):
 
     def stop_wanted(self) -> str | None:
         """Reason of an ordered stop, once everything that must still be handled has been."""
+        ...
+
+    def has_more(self) -> bool:
+        """The actor stops of its own accord: whether something that is queued is still to be handled before."""
         ...
 
     def now_ns(self) -> int:
@@ -132,7 +137,7 @@ async def _run(part: Part, inbox: Inbox) -> str:  # noqa: PLR0912  # THE loop, i
         message = take()
         if message is None:
             reason = inbox.stop_wanted() or context.stop_reason
-            if reason is not None:
+            if reason is not None and (context.stop_reason is None or not inbox.has_more()):
                 break
             args, kwargs, value = _NO_ARGS, _NO_KWARGS, None  # LO-7
             if not pending_timers:
@@ -159,7 +164,7 @@ async def _run(part: Part, inbox: Inbox) -> str:  # noqa: PLR0912  # THE loop, i
             await _failed(part, inbox, message, _cancelled(error, name))
         else:
             done(token, name, value)
-        if context.stop_reason is not None:
+        if context.stop_reason is not None and not inbox.has_more():  # LO-10
             reason = context.stop_reason
             break
         if pending_timers:
@@ -203,7 +208,7 @@ async def _run_timer(part: Part, inbox: Inbox, timer: Timer) -> None:
         if part.crash_on_raise:
             raise failure
     inbox.busy_with("")
-    inbox.timer_done()
+    inbox.timer_done(failed=failure is not None)
 
 
 async def _failed(part: Part, inbox: Inbox, message: Envelope, error: Exception) -> None:

@@ -46,6 +46,7 @@ class Orders:
             notice_key=worker.box.notice_key if worker.box is not None else 0,
             snapshot_every=program.snapshot_every,
             durable=program.durable,
+            drains=program.drain == "finish" and worker.restart != "permanent",
         )
 
     def next_of(self, worker: Worker, token: int, seat: int) -> Launch:

@@ -132,7 +132,7 @@ class Troupe:
         worker = self.mailboxes.worker(launch.path, launch.spec.payload)
         program = worker.program
         worker.incarnation = launch.incarnation
-        worker.shutdown = launch.spec.shutdown
+        worker.shutdown, worker.restart = launch.spec.shutdown, launch.spec.restart
         try:
             box = self.mailboxes.open(worker)
         except OSError as exc:
@@ -142,6 +142,7 @@ class Troupe:
         box.set_control(page.RUN)
         box.page.forget_last_words()
         box.words[page.LISTENS] = box.words[page.BEAT_NS] = box.words[page.HOOK] = 0
+        box.words[page.UNCOMMITTED] = 0
         # a temporary child that is reloaded is a new one to the decisions, with the mailbox of the old one
         box.words[page.INCARNATION] = max(launch.incarnation, box.words[page.INCARNATION] + 1)
         worker.token = next(self._tokens)

@@ -5,7 +5,7 @@ import signal
 from dataclasses import dataclass
 
 from actors.certificate import DeathCertificate, MessageInHand
-from actors.child import Shutdown
+from actors.child import RestartType, Shutdown
 from actors.role import NOTICES
 from runtime.mailbox import page
 from runtime.mailbox.box import Box
@@ -41,7 +41,7 @@ class Worker:
         is_killed: its specification has it killed instead of asked.
         is_recycled: it was asked to end because it has used up a limit.
         cause: what it is killed for, as the certificate says it; "" when it is not.
-        shutdown: of its specification.
+        shutdown, restart: of its specification.
         certificate: of its last death.
     """
 
@@ -63,6 +63,7 @@ class Worker:
     is_recycled: bool = False
     cause: str = ""
     shutdown: Shutdown = 5.0
+    restart: RestartType = "permanent"
     certificate: DeathCertificate | None = None
 
     def send_signal(self, number: int) -> None:

@@ -32,6 +32,7 @@ class ListInbox:
         trap_before, trap_after: names of messages that kill the actor when begun, or when just handled.
         stop_wanted_for: reason of an ordered stop, or None.
         drains: that stop handles what is queued.
+        finishes: so does a stop of the actor's own accord.
     """
 
     def __init__(self, now_ns: Callable[[], int], room: int) -> None:
@@ -46,6 +47,7 @@ class ListInbox:
         self.trap_after: set[str] = set()
         self.stop_wanted_for: str | None = None
         self.drains = True
+        self.finishes = False
         self.open_for(None, None)
 
     def open_for(self, context: Context | None, loop: Clockwork | None) -> None:
@@ -58,6 +60,7 @@ class ListInbox:
         self.is_killed = False
         self.until_ns: int | None = None
         self.may_take = False
+        self._to_finish: int | None = None  # letters, once the actor stops of its own accord
 
     @property
     def has_room(self) -> bool:
@@ -84,8 +87,10 @@ class ListInbox:
         while self.may_take:
             if self.urgent:
                 letter = self.urgent.popleft()
-            elif self.queue and (self.stop_wanted_for is None or self.drains):
+            elif self.queue and (self.stop_wanted_for is None or self.drains) and self._to_finish != 0:
                 letter = self.queue.popleft()
+                if self._to_finish:
+                    self._to_finish -= 1
                 if self.full:
                     self.full.popleft().settle(ok=True, value=None)
             else:
@@ -123,8 +128,10 @@ class ListInbox:
             except Unencodable as error:
                 token.reply.settle(ok=False, value=error)
 
-    def timer_done(self) -> None:
-        """A timer of the actor has run: on the stage nothing is committed."""
+    def timer_done(self, *, failed: bool = False) -> None:
+        """A timer of the actor has run: it counts as a message."""
+        self.handled += not failed
+        self.failed += failed
 
     def busy_with(self, name: str) -> None:
         """Nobody looks from outside on the stage."""
@@ -141,6 +148,14 @@ class ListInbox:
     def stop_wanted(self) -> str | None:
         """See `actors.loop.Inbox.stop_wanted`."""
         return None if self.drains and self.queue else self.stop_wanted_for
+
+    def has_more(self) -> bool:
+        """See `actors.loop.Inbox.has_more`: what was queued when it was asked first, and is not handled."""
+        if not self.finishes or (self.stop_wanted_for is not None and not self.drains):
+            return False
+        if self._to_finish is None:
+            self._to_finish = len(self.queue)
+        return self._to_finish > 0
 
     def _begin(self, letter: Letter) -> None:
         self.may_take = False

@@ -290,6 +290,8 @@ class Player:
         self._variables = contextvars.Context()
         self._loop = Clockwork(self.now_ns) if role_of(self.actor).is_async else None
         self.inbox.open_for(context, self._loop)
+        settings = self.spec.settings
+        self.inbox.finishes = settings.drain == "finish" and settings.restart != "permanent"
         life = self._live(context)
         self._life = life if self._loop is None else self._loop.create_task(life, context=self._variables)
 

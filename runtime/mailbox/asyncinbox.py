@@ -13,7 +13,7 @@ from actors.loop import Envelope
 from runtime.mailbox.aside import Aside
 from runtime.mailbox.inbox import Inbox
 from runtime.mailbox.lane import Lane, Token
-from runtime.mailbox.page import ASIDE_LANE, ATTENTION, BUSY_NS, IN_HAND, SINCE_NS, Page
+from runtime.mailbox.page import ASIDE_LANE, ATTENTION, BUSY_NS, HANDLED, IN_HAND, SINCE_NS, Page
 from runtime.wire.frame import unpack_length
 
 
@@ -110,6 +110,7 @@ class ConcurrentInbox(AsyncInbox):
     def done(self, token: Token, name: str, value: object) -> None:
         """As `Inbox.done`; the place is free, and the loop may be waiting for one."""
         super().done(token, name, value)
+        self._words[HANDLED] = self._handled  # the next filling of the journal may be long in coming
         self._ended(token[0], token[1])
 
     def fail(self, token: Token, error: Exception) -> bool:

@@ -7,7 +7,9 @@ IN-3  Before every message one word of the page is looked at, ATTENTION: the sec
       supervisor wants something.
 IN-4  A plain small message takes the short way through `take_nowait`, with nothing done that could be done later; all
       others (pickled, large, redelivered, empty) the long way. Both store the same things in the same order.
-IN-5  A notice is the supervisor's: it comes by the second lane and carries the mailbox's key. Whatever else has the
+IN-5  An actor that stops of its own accord and is not started again finishes, as after an ordered stop, what is queued:
+      what it has read, and what one more reading of its FIFO finds. Whoever goes on sending does not keep it alive.
+IN-6  A notice is the supervisor's: it comes by the second lane and carries the mailbox's key. Whatever else has the
       name of one is refused, as every name is that is no message.
 """
 
@@ -134,6 +136,8 @@ class Inbox(ABC):
         self._again = [header.offset for header in reversed(aside.unfinished(page))]
         for lane in (self._main, self._urgent):
             lane.extent = lane.journal.recover() if page.words[INCARNATION] > 1 else 0
+        self._drains = False
+        self._last_fillings: int | None = None  # how often the mailbox may still be read; None: as often as it has more
         self._words[EXTENT] = self._main.extent
         self._words[ATTENTION] = 1
         self._handled = self._words[HANDLED]
@@ -158,6 +162,10 @@ class Inbox(ABC):
         if self._commits is not None:
             self._commits.settle()
 
+    def drain(self) -> None:
+        """Have an actor that stops of its own accord finish what is queued (IN-5)."""
+        self._drains = True
+
     def copy_for(self, names: Container[str]) -> None:
         """Decode the large arguments of those messages as private copies, and give their slabs back at once."""
         self._copied = names
@@ -179,7 +187,7 @@ class Inbox(ABC):
         return [header.body for header in headers if header.body and is_started(header)]
 
     def hear(self, notices: Iterable[str], key: int) -> None:
-        """Take messages of these names from the supervisor: from whoever knows the key, and nobody else (IN-5)."""
+        """Take messages of these names from the supervisor: from whoever knows the key, and nobody else (IN-6)."""
         self._notices = {name: (index, 0) for index, name in enumerate(notices, NOTICES_FROM)}
         self._notice_key = key
 
@@ -191,8 +199,13 @@ class Inbox(ABC):
             words[HOOK_NS] = monotonic_ns()
             words[HOOK] = HOOKS[name] if name in HOOKS else self._table[name][0]
 
-    def timer_done(self) -> None:
-        """A timer ran: its effect is committed like a message's."""
+    def timer_done(self, *, failed: bool = False) -> None:
+        """A timer ran: its effect is committed like a message's, and it counts as one."""
+        if failed:
+            self._words[FAILED] += 1
+        else:
+            self._handled += 1
+            self._words[HANDLED] = self._handled
         if self._commits is not None:
             self._commits.include_timer()
 
@@ -322,7 +335,7 @@ class Inbox(ABC):
         return token, name, args, kwargs
 
     def _row_of(self, name: str, flags: int, token: Token) -> tuple[int, int]:
-        """What is stored of a message that is in no table: a notice, or a name that the loop will refuse (IN-5)."""
+        """What is stored of a message that is in no table: a notice, or a name that the loop will refuse (IN-6)."""
         is_notice = flags & NOTICE and token[3] == self._notice_key and token[0] is self._urgent
         if is_notice != (name in self._notices):
             raise NoSuchMessage(f"the actor has no message {name!r}")
@@ -341,15 +354,18 @@ class Inbox(ABC):
             return self._turn_to_next(lane)
         words = self._words
         if self._commits is not None:
-            self._commits.settle()
+            self.settle()
             words[lane.epoch] += 1
         if lane.extent:
             words[HANDLED] = self._handled
             words[IN_HAND] = 0
             lane.at = 0
-        lane.extent = extent = lane.journal.fill(lane.fd)
-        if lane is self._main:
-            words[EXTENT] = extent
+        if lane is not self._main:
+            lane.extent = lane.journal.fill(lane.fd)
+            return lane.extent > 0
+        lane.extent = words[EXTENT] = extent = lane.journal.fill(lane.fd) if self._last_fillings != 0 else 0
+        if extent and self._last_fillings:
+            self._last_fillings -= 1
         return extent > 0
 
     def _turn_to_next(self, side: Lane) -> bool:
@@ -391,6 +407,16 @@ class Inbox(ABC):
             self._leases.pop((lane, at), None)
         self._words[FAILED] += 1
         return bool(ask_id)
+
+    def has_more(self) -> bool:
+        """See `actors.loop.Inbox.has_more`, and IN-5."""
+        if not self._drains or self._words[CONTROL] == STOP_DISCARD:
+            return False
+        if self._last_fillings is None:
+            self._last_fillings = 1
+        lane = self._main
+        is_read = self._last_fillings == 0
+        return bool(self._again) or lane.at < lane.extent or (not is_read and fifo.queued_bytes(lane.fd) > 0)
 
     def stop_wanted(self) -> str | None:
         """The word "shutdown" once an ordered stop was asked for and what it lets finish is finished."""

@@ -59,6 +59,7 @@ PEERS = 24  # of a member of a pool: how many they are; the supervisor's
 LOST_LINES = 25  # log lines that could not be written
 HOOK = 26  # what the actor does that is no message: a timer's, by its index in the table, or a hook, see HOOKS; 0: none
 HOOK_NS = 27  # since when
+UNCOMMITTED = 28  # nonzero: it ends because its state cannot be committed
 ASIDE = 32  # bytes that may hold concurrent messages in hand
 MOVING = 33  # which frame is being set aside (runtime.mailbox.aside), 0 for none
 

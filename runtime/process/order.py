@@ -38,6 +38,7 @@ class Launch(msgspec.Struct, frozen=True, tag="launch"):
         heartbeat: seconds between signs of life of its event loop, as `ChildOptions.heartbeat`; 0: none.
         snapshot_every: as `ChildOptions.snapshot_every`.
         durable: where its state is kept on disk; None: nowhere.
+        drains: when it stops of its own accord, it first handles what is queued: nobody will start it again.
     """
 
     token: int
@@ -56,6 +57,7 @@ class Launch(msgspec.Struct, frozen=True, tag="launch"):
     notice_key: int = 0
     snapshot_every: int = 1
     durable: Durable | None = None
+    drains: bool = False
 
 
 class Study(msgspec.Struct, frozen=True, tag="study"):

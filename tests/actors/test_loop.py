@@ -230,6 +230,7 @@ def test_the_failure_of_a_timer_is_logged_and_given_to_on_error():
 
     assert one.actor.seen == ["tick", "on_error tick"]
     assert one.context.log.calls[0].method_name == "error"
+    assert inbox.timers == [True]
 
 
 def test_with_crash_on_raise_a_timer_that_fails_is_a_crash():
@@ -321,6 +322,7 @@ def test_what_a_timer_sets_in_a_context_variable_no_other_sees():
     contextvars.Context().run(drive, run(one, inbox))
 
     assert one.actor.seen == [("nobody", "ada"), ("nobody", "bob")]
+    assert inbox.timers == [False, False]
 
 
 def test_what_is_cancelled_inside_a_message_is_its_failure():
@@ -345,6 +347,7 @@ def test_what_is_cancelled_inside_a_timer_is_its_failure():
     asyncio.run(run(one, inbox))
 
     assert one.actor.seen == ["on_error cancelled was cancelled in its actor"]
+    assert inbox.timers == [True]
 
 
 def test_a_loop_that_is_cancelled_while_a_message_waits_ends():
@@ -359,3 +362,11 @@ def test_a_loop_that_is_cancelled_while_a_message_waits_ends():
 
     asyncio.run(main())
     assert inbox.answers == {}
+
+
+def test_an_actor_that_stops_itself_first_finishes_what_its_inbox_lets_it():
+    one, inbox = part(), FakeInbox(("leave", ()), ("add", (1,)), ("add", (2,)))
+    inbox.drains = True
+
+    assert drive(run(one, inbox)) == "done"
+    assert one.actor.seen == [1, 2]

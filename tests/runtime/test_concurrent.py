@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from actors import Actor, ActorDied, child, message
+from actors import Actor, ActorDied, child, message, name_of
 from runtime import Supervisor
 from runtime.mailbox.aside import MOST
 from runtime.testing import wait_until
@@ -256,6 +256,19 @@ class Fragile(Actor):
         await self.waits_for_what_is_cancelled()
 
     @message(concurrent=True)
+    async def rest(self) -> None:
+        await asyncio.sleep(0.001)
+
+    @message
+    async def set_timers(self) -> None:
+        self.context.after(0.0, self.rest)
+        self.context.after(0.0, self.fail)
+
+    @message
+    async def fail(self) -> None:
+        raise ValueError("told to")
+
+    @message(concurrent=True)
     async def raises(self) -> None:
         raise Odd("no Exception")
 
@@ -281,6 +294,21 @@ def test_a_message_that_is_not_concurrent_fails_by_it_too(start: Start) -> None:
     with pytest.raises(CancelledError, match="waits_alone_for_what_is_cancelled was cancelled in its actor"):
         fragile.waits_alone_for_what_is_cancelled.ask().result(timeout=3)
     assert fragile.pid.ask().result() == pid
+
+
+def test_handled_counts_concurrent_messages_when_they_end_and_timers(start: Start, system: Supervisor) -> None:
+    fragile = start(child(Fragile))
+
+    def counts() -> tuple[int, int]:
+        status = next(each for each in system.children() if each.path == name_of(fragile))
+        return status.handled, status.failed
+
+    for _ in range(5):
+        fragile.rest.ask().result()
+    assert wait_until(lambda: counts() == (5, 0))
+
+    fragile.set_timers.ask().result()
+    assert wait_until(lambda: counts() == (7, 1))
 
 
 def test_what_is_no_exception_ends_the_actor_from_a_concurrent_message_too(start: Start) -> None:
