@@ -11,6 +11,7 @@ from collections.abc import Callable
 from time import monotonic_ns
 
 from actors.certificate import DeathCertificate
+from runtime.mailbox import page
 from runtime.process.exit import Exit
 from runtime.process.oom import OomCounter
 from runtime.supervision import event
@@ -90,7 +91,8 @@ class Ends:
 def _kind(worker: Worker, ended: Exit) -> str:
     """OTP's word for an end: asked to stop and clean is "shutdown", clean is "normal", the rest is not.
 
-    "recycled" is ours: it has used up a limit, and ended in order to be started again.
+    "recycled" is ours: it has used up a limit, or its state could not be committed, and it ended in order to be started
+    again.
     """
     if ended.signal:
         return "killed"
@@ -98,4 +100,5 @@ def _kind(worker: Worker, ended: Exit) -> str:
         return "crash"
     if worker.is_asked:
         return "shutdown"
-    return "recycled" if worker.is_recycled else "normal"
+    is_uncommitted = worker.box is not None and worker.box.words[page.UNCOMMITTED]
+    return "recycled" if worker.is_recycled or is_uncommitted else "normal"

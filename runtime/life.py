@@ -38,8 +38,8 @@ from runtime.facade import OwnSupervisor
 from runtime.mailbox import fifo
 from runtime.mailbox.asyncinbox import AsyncInbox, ConcurrentInbox
 from runtime.mailbox.fifo import Fifos
-from runtime.mailbox.inbox import BlockingInbox, Inbox
-from runtime.mailbox.page import BEAT_NS, LAST_WORDS_SIZE, LISTENS, TASKS_SIGNAL, Page, Table, packed
+from runtime.mailbox.inbox import BlockingInbox, Inbox, Uncommitted
+from runtime.mailbox.page import BEAT_NS, LAST_WORDS_SIZE, LISTENS, TASKS_SIGNAL, UNCOMMITTED, Page, Table, packed
 from runtime.mailbox.patience import Board, Patience
 from runtime.mailbox.replies import Replies
 from runtime.memory.lock import Holder
@@ -249,13 +249,23 @@ class _Life:
         self.host.tell_ready(is_ignored=self.context.stop_reason is not None)
         if self.context.stop_reason is not None:
             return
-        reason = await run(part, inbox)
-        inbox.settle()
+        try:
+            reason = await run(part, inbox)
+            inbox.settle()
+        except Uncommitted as error:
+            reason = self._uncommitted(error)
         inbox.busy_with("on_stop")
         try:
             await call_hook(actor.on_stop, reason)
-        except Exception:  # the exit goes on
+        except (Exception, asyncio.CancelledError):  # the exit goes on
             self.context.log.exception("on_stop failed")
+
+    def _uncommitted(self, error: Uncommitted) -> str:
+        """End in order, to be started again from the last commit; returns the reason for `on_stop`."""
+        self.page.words[UNCOMMITTED] = 1
+        self.page.say(f"OutOfMemory: its state could not be committed: {error}")
+        self.context.log.error("state not committed", reason=str(error))
+        return "uncommitted"
 
     def close(self) -> None:
         """Write what is not on disk yet."""
@@ -295,6 +305,8 @@ class _Life:
         self.host.inbox = inbox
         inbox.hear(NOTICES, self.launch.notice_key)
         inbox.copy_for(self.role.copied)
+        if self.launch.drains:
+            inbox.drain()
         _inboxes.add(weakref.ref(inbox, _inboxes.discard))
         crash.arm(inbox, self.host, self.launch.incarnation)
         return inbox

@@ -7,9 +7,11 @@ IN-3  Before every message one word of the page is looked at, ATTENTION: the sec
       supervisor wants something.
 IN-4  A plain small message takes the short way through `take_nowait`, with nothing done that could be done later; all
       others (pickled, large, redelivered, empty) the long way. Both store the same things in the same order.
-IN-5  An actor that stops of its own accord and is not started again finishes, as after an ordered stop, what is queued:
+IN-5  A message whose effect cannot be committed for want of memory has done nothing: its asker gets `OutOfMemory`,
+      and the actor ends, to go on from its last commit.
+IN-6  An actor that stops of its own accord and is not started again finishes, as after an ordered stop, what is queued:
       what it has read, and what one more reading of its FIFO finds. Whoever goes on sending does not keep it alive.
-IN-6  A notice is the supervisor's: it comes by the second lane and carries the mailbox's key. Whatever else has the
+IN-7  A notice is the supervisor's: it comes by the second lane and carries the mailbox's key. Whatever else has the
       name of one is refused, as every name is that is no message.
 """
 
@@ -25,7 +27,7 @@ from typing import Any
 from msgspec import DecodeError
 
 from actors.deadline import NOTHING, ambient
-from actors.errors import ActorError, NoSuchMessage
+from actors.errors import ActorError, NoSuchMessage, OutOfMemory
 from actors.loop import Envelope
 from runtime.mailbox import aside, fifo
 from runtime.mailbox.commits import Commit, Commits
@@ -84,6 +86,10 @@ from runtime.wire.frame import (
 from runtime.wire.parts import Payload
 
 NO_KWARGS: dict[str, Any] = {}
+
+
+class Uncommitted(Exception):
+    """An actor's state could not be committed: what is in its memory has not happened (IN-5)."""
 
 
 Unread = Callable[[bytes, str], None]
@@ -158,12 +164,19 @@ class Inbox(ABC):
         self._commits = Commits(commit, unsnapped, every, self._words, self._leases)
 
     def settle(self) -> None:
-        """Commit what has been handled and is not committed yet."""
+        """Commit what has been handled and is not committed yet.
+
+        Raises:
+            Uncommitted: it cannot be.
+        """
         if self._commits is not None:
-            self._commits.settle()
+            try:
+                self._commits.settle()
+            except OutOfMemory as error:
+                raise Uncommitted(str(error)) from error
 
     def drain(self) -> None:
-        """Have an actor that stops of its own accord finish what is queued (IN-5)."""
+        """Have an actor that stops of its own accord finish what is queued (IN-6)."""
         self._drains = True
 
     def copy_for(self, names: Container[str]) -> None:
@@ -187,7 +200,7 @@ class Inbox(ABC):
         return [header.body for header in headers if header.body and is_started(header)]
 
     def hear(self, notices: Iterable[str], key: int) -> None:
-        """Take messages of these names from the supervisor: from whoever knows the key, and nobody else (IN-6)."""
+        """Take messages of these names from the supervisor: from whoever knows the key, and nobody else (IN-7)."""
         self._notices = {name: (index, 0) for index, name in enumerate(notices, NOTICES_FROM)}
         self._notice_key = key
 
@@ -207,7 +220,10 @@ class Inbox(ABC):
             self._handled += 1
             self._words[HANDLED] = self._handled
         if self._commits is not None:
-            self._commits.include_timer()
+            try:
+                self._commits.include_timer()
+            except OutOfMemory as error:
+                raise Uncommitted(str(error)) from error
 
     def disown(self) -> None:
         """In a child that was forked in a handler: whatever touches the mailbox from now on ends the child."""
@@ -335,7 +351,7 @@ class Inbox(ABC):
         return token, name, args, kwargs
 
     def _row_of(self, name: str, flags: int, token: Token) -> tuple[int, int]:
-        """What is stored of a message that is in no table: a notice, or a name that the loop will refuse (IN-6)."""
+        """What is stored of a message that is in no table: a notice, or a name that the loop will refuse (IN-7)."""
         is_notice = flags & NOTICE and token[3] == self._notice_key and token[0] is self._urgent
         if is_notice != (name in self._notices):
             raise NoSuchMessage(f"the actor has no message {name!r}")
@@ -384,7 +400,7 @@ class Inbox(ABC):
         """Answer the message (IN-2); an unencodable reply is answered with the error."""
         lane, at, ask_id, reply_to = token
         answer = self._replies.frame_of(ask_id, name, value, reply_to) if ask_id else b""
-        if self._commits is not None and not self._commits.include(token, name, answer, alone=self._was_redelivered):
+        if self._commits is not None and not self._include(token, name, answer, alone=self._was_redelivered):
             self._handled += 1
             return
         if ask_id:
@@ -399,7 +415,7 @@ class Inbox(ABC):
         lane, at, ask_id, reply_to = token
         answer = self._replies.frame_of_error(ask_id, error, reply_to) if ask_id else b""
         if self._commits is not None and self._words[IN_HAND]:
-            self._commits.include(token, "", answer, alone=True)
+            self._include(token, "", answer, alone=True)
         if ask_id:
             self._replies.send(reply_to, answer)
         lane.view[at + STATE_AT] = DONE
@@ -408,8 +424,27 @@ class Inbox(ABC):
         self._words[FAILED] += 1
         return bool(ask_id)
 
+    def _include(self, token: Token, name: str, answer: bytes, *, alone: bool) -> bool:
+        """See `Commits.include`.
+
+        Raises:
+            Uncommitted: there is no memory for the state. An asker has been told; a tell may be run again, or is a
+                dead letter.
+        """
+        try:
+            is_included: bool = self._commits.include(token, name, answer, alone=alone)
+        except OutOfMemory as error:
+            lane, at, ask_id, reply_to = token
+            if ask_id:
+                self._replies.withdraw(answer)
+                self._replies.send(reply_to, self._replies.frame_of_error(ask_id, error, reply_to))
+                lane.view[at + STATE_AT] = DONE
+                self._words[FAILED] += 1
+            raise Uncommitted(str(error)) from error
+        return is_included
+
     def has_more(self) -> bool:
-        """See `actors.loop.Inbox.has_more`, and IN-5."""
+        """See `actors.loop.Inbox.has_more`, and IN-6."""
         if not self._drains or self._words[CONTROL] == STOP_DISCARD:
             return False
         if self._last_fillings is None:

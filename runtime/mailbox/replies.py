@@ -145,6 +145,12 @@ class Replies:
             self._pending.setdefault(address, deque())  # RE-3
         return reply(flags | LARGE, ask_id, body.to_bytes(8, "little"))
 
+    def withdraw(self, raw: bytes) -> None:
+        """A reply frame is not sent after all: give back what it holds of a slab."""
+        if unpack_reply(raw)[1] & LARGE:
+            with contextlib.suppress(ActorError):  # the system is going away
+                self._free(_body_of(raw))
+
     def close(self) -> None:
         """Close every caller's FIFO; what waits for room in one is dropped and counted."""
         for address in list(self._fds):
@@ -211,9 +217,7 @@ class Replies:
     def _drop(self, raw: bytes) -> None:
         """An answer that nobody will get (RE-1, RE-2)."""
         self._words[DROPPED] += 1
-        if unpack_reply(raw)[1] & LARGE:
-            with contextlib.suppress(ActorError):  # the system is going away
-                self._free(_body_of(raw))
+        self.withdraw(raw)
 
 
 def _body_of(raw: bytes) -> int:
