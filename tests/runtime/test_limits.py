@@ -152,8 +152,8 @@ def test_a_recycled_actor_is_no_death_and_costs_nothing_of_the_window(nothing_le
 
 @pytest.mark.process
 def test_an_actor_under_a_dynamic_supervisor_is_recycled_too(supervisor: Supervisor) -> None:
-    sessions = supervisor.start(dynamic(child(Hoarder).options(restart="temporary")), name="sessions")
-    hoarder = sessions.start(child(Hoarder), name="one", limits=Limits(max_age=0.1))
+    template = child(Hoarder).options(restart="temporary", limits=Limits(max_age=0.1))
+    hoarder = supervisor.start(dynamic(template), name="sessions").start(child(Hoarder), name="one")
 
     assert wait_until(is_recycled(hoarder, hoarder.pid()))
 
