@@ -14,14 +14,16 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
+from msgspec import structs
+
 from actors.errors import BadSpec, NotFound, NotRunning, SupervisionError
-from runtime.plan import Program
 from runtime.supervision import action, event, reload
-from runtime.supervision.spec import Path, Spec, SupervisorSpec, WorkerSpec, validate
-from runtime.supervision.tree import Tree, find
+from runtime.supervision.spec import Path, Spec, SupervisorSpec, validate
+from runtime.supervision.tree import Tree
 from runtime.troupe import Troupe
 from runtime.wire.answer import Change, ChangeKind
 
+_WAS_DOWN = "its last start had failed"
 _MOST_TEXT = 8192  # characters of one error
 _MOST_TEXTS = 1 << 17  # of all errors of an answer together: it is one message, of control.LIMIT bytes
 
@@ -57,7 +59,7 @@ class Changeover:
         async with self._lock:  # CV-4
             old = self._checked(path, spec)
             spec = reload.merged(old, spec)
-            steps = reload.changes(old, spec, path)
+            steps = reload.changes(old, spec, path, reload.children_down(self._system.tree, path))
             if any(not isinstance(step, reload.Removed | reload.FlagsChanged) for step in steps):
                 self._system.troupe.renew(front)  # CV-3
             await self._amend(reload.amended(old, spec, path))
@@ -97,8 +99,9 @@ class Changeover:
             case reload.Replaced(path, spec, place):
                 error = await self._remove(path)
                 return _change(path, "replaced", error or await self._start(path, spec, place))
-            case reload.Changed(path, old, spec, place):
-                return _change(path, "changed", await self._restart(path, old, spec, place))
+            case reload.Changed(path, spec, place, is_down):
+                change = _change(path, "changed", await self._restart(path, spec, place))
+                return structs.replace(change, detail=_WAS_DOWN) if is_down and not change.detail else change
 
     async def _start(self, path: Path, spec: Spec, place: int) -> SupervisionError | None:
         above = path.rpartition(".")[0]
@@ -110,20 +113,11 @@ class Changeover:
             error = await self._ask(lambda number: event.DeleteChild(number, path))
         return None if isinstance(error, NotFound) else error
 
-    async def _restart(self, path: Path, old: WorkerSpec, spec: WorkerSpec, place: int) -> SupervisionError | None:
-        is_kept = _mailbox(old) == _mailbox(spec)  # one of another size is made anew; what was queued is handled first
-        if is_kept:
-            self._system.troupe.mailboxes.hold(path)
-        try:
-            error = await self._ask(lambda number: event.TerminateChild(number, path))
-            if error is not None and not isinstance(error, NotFound):
-                return error
-            if find(self._system.tree, path) is None:  # it was, or is now, temporary
-                return await self._start(path, spec, place)
-            return await self._ask(lambda number: event.RestartChild(number, path))
-        finally:
-            if is_kept:
-                self._system.troupe.mailboxes.release(path)
+    async def _restart(self, path: Path, spec: Spec, place: int) -> SupervisionError | None:
+        error = await self._ask(lambda number: event.CycleChild(number, path))
+        if isinstance(error, NotFound):  # it was temporary, and has ended
+            return await self._start(path, spec, place)
+        return error
 
     async def _ask(self, made: Callable[[int], event.Event]) -> SupervisionError | None:
         """Have a request decided on; None when it was granted."""
@@ -141,10 +135,6 @@ def _change(path: Path, kind: ChangeKind, error: SupervisionError | None) -> Cha
     if isinstance(error, NotRunning):
         return Change(path, kind, "its supervisor does not run: as specified once it does")
     return Change(path, kind, error="" if error is None else str(error))
-
-
-def _mailbox(spec: WorkerSpec) -> object:
-    return spec.payload.mailbox if isinstance(spec.payload, Program) else None
 
 
 def _shortened(done: list[Change]) -> list[Change]:

@@ -2,7 +2,7 @@
 
     box_of, launch ─▶ open ─▶ the same box for every incarnation ─▶ close ─▶ what is left in it is ended
 
-MB-1  A name is held while it is restarted by hand: its mailbox outlives a stop that would have been for good.
+MB-1  When a mailbox is closed is decided in `supervision` alone: nothing else ends one, and what is committed with it.
 MB-2  A mailbox that is open has a message table, its actor started or not: that of the class that was specified.
 """
 
@@ -34,8 +34,6 @@ class Mailboxes:
         self._undertaker = undertaker
         self._closed = closed
         self._workers: dict[str, Worker] = {}
-        self._held: set[str] = set()
-        self._forgotten: set[str] = set()  # of those that are held
 
     def get(self, path: str) -> Worker | None:
         """The worker of that path, running or not; None when it is not known."""
@@ -55,7 +53,6 @@ class Mailboxes:
         worker = self._workers.get(path)
         if worker is None:
             worker = self._workers[path] = Worker(path, payload)
-        self._forgotten.discard(path)
         worker.program = payload
         return worker
 
@@ -92,12 +89,9 @@ class Mailboxes:
         return self._workers[path].program.mailbox.when_full == "refuse"
 
     def close(self, path: str) -> None:
-        """Nothing will restart it: end its mailbox. One that is held is only being restarted by hand (MB-1)."""
+        """It has stopped for good: end its mailbox."""
         worker = self._workers.get(path)
         if worker is None or worker.box is None:
-            return
-        if path in self._held:
-            worker.box.set_life(page.RESTARTING)
             return
         box, worker.box = worker.box, None
         self._count_peers(worker)
@@ -105,32 +99,9 @@ class Mailboxes:
         self._closed(path)
 
     def forget(self, path: str) -> None:
-        """Its specification is gone. Of one that is held it may come back at once."""
-        if path in self._held:
-            self._forgotten.add(path)
-            return
+        """Its specification is gone."""
         self.close(path)  # of one that was written to and never started
         self._workers.pop(path, None)
-
-    def hold(self, path: str) -> None:
-        """Keep the mailboxes at and below path through the next stop (MB-1)."""
-        self._held.update(p for p in self._workers if p == path or p.startswith(f"{path}."))
-
-    def is_held(self, path: str) -> bool:
-        """It is being restarted by hand."""
-        return path in self._held
-
-    def release(self, path: str) -> None:
-        """Undo `hold`; what was not started again is closed now."""
-        released = {p for p in self._held if p == path or p.startswith(f"{path}.")}
-        self._held -= released
-        for name in released:
-            worker = self._workers.get(name)
-            if worker is not None and not worker.pid and not worker.token:
-                self.close(name)
-            if name in self._forgotten:
-                self._forgotten.discard(name)
-                self.forget(name)
 
     def _count_peers(self, worker: Worker) -> None:
         """Tell the members of a pool how many they are: there are callers that know fewer."""

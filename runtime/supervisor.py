@@ -34,7 +34,7 @@ from runtime.reporter import Reporter
 from runtime.supervision import action, event
 from runtime.supervision.decide import decide
 from runtime.supervision.spec import Spec, SupervisorSpec
-from runtime.supervision.tree import Tree, find, new_tree
+from runtime.supervision.tree import Tree, new_tree
 from runtime.troupe import Troupe
 from runtime.vault import Vault
 from runtime.watches import Watches
@@ -143,11 +143,8 @@ class Supervisor:
         self.request(lambda number: event.StartChild(number, supervisor, spec), answered)
 
     def stop_child(self, path: str, answered: Answered) -> None:
-        """Stop a child; of a dynamic supervisor's, its current process (OTP's terminate_child by pid)."""
-        parent = self.tree.nodes.get(path.rpartition(".")[0])
-        child = find(self.tree, path)
-        incarnation = child.incarnation if parent is not None and parent.is_dynamic and child is not None else None
-        self.request(lambda number: event.TerminateChild(number, path, incarnation), answered)
+        """Stop a child for good; of a dynamic supervisor's, its present process (OTP's terminate_child by pid)."""
+        self.request(lambda number: event.TerminateChild(number, path, "present"), answered)
 
     def delete_child(self, path: str, answered: Answered) -> None:
         """Forget a stopped child's specification."""
@@ -155,21 +152,7 @@ class Supervisor:
 
     def restart_child(self, path: str, answered: Answered, *, code: bool = False) -> None:
         """Stop a child and start it again, its mailbox kept; with code, on freshly imported code."""
-        if code:
-            self.troupe.renew()
-        self.troupe.mailboxes.hold(path)
-
-        def restarted(result: action.Result) -> None:
-            self.troupe.mailboxes.release(path)
-            answered(result)
-
-        def stopped(result: action.Result) -> None:
-            if isinstance(result, action.Refused):
-                restarted(result)
-            else:
-                self.request(lambda number: event.RestartChild(number, path), restarted)
-
-        self.request(lambda number: event.TerminateChild(number, path), stopped)
+        self.request(lambda number: event.CycleChild(number, path, code), answered)
 
     def reload(self, path: str, spec: SupervisorSpec, front: list[str], answered: Reloaded) -> None:
         """Turn the supervisor at path into what spec says; see `Changeover`."""
@@ -215,10 +198,12 @@ class Supervisor:
             case action.Launch():
                 self.troupe.launch(one)
             case action.AskToStop():
-                self.troupe.ask_to_stop(one, is_final=self._is_final(one.path))
+                self.troupe.ask_to_stop(one)
             case action.Kill():
-                child = find(self.tree, one.path)
-                self.troupe.kill(one, is_late=child is not None and child.is_late)
+                self.troupe.kill(one)
+            case action.Import():
+                self.troupe.renew()
+                self.happened(event.Imported(one.path, one.request))
             case action.SetTimer(timer, at):
                 self._timers[timer] = self._loop.call_at(at, self._due, timer)
             case action.CancelTimer(timer):
@@ -242,16 +227,6 @@ class Supervisor:
     def _due(self, timer: event.Timer) -> None:
         self._timers.pop(timer, None)
         self.happened(event.Due(timer))
-
-    def _is_final(self, path: str) -> bool:
-        """Whether a stop is for good, and not part of a group's restart."""
-        while path:
-            path = path.rpartition(".")[0]
-            node = self.tree.nodes.get(path)
-            task = node.task if node is not None else None
-            if getattr(task, "then", None) is not None:
-                return False
-        return True
 
     def _is_named(self, body: int, address: int) -> bool:
         return is_named(body, address, self.troupe, self.callers, self.letters)

@@ -143,7 +143,7 @@ class Troupe:
         box.page.forget_last_words()
         box.words[page.LISTENS] = box.words[page.BEAT_NS] = box.words[page.HOOK] = 0
         box.words[page.UNCOMMITTED] = 0
-        # a temporary child that is reloaded is a new one to the decisions, with the mailbox of the old one
+        # it counts on past what a zygote's death has taken over (`zygote_gone`)
         box.words[page.INCARNATION] = max(launch.incarnation, box.words[page.INCARNATION] + 1)
         worker.token = next(self._tokens)
         snapshots = [box.open_snapshots()] if program.has_snapshots else []
@@ -163,16 +163,16 @@ class Troupe:
         fds = [box.page_fd, worker.program.payload, self.seats.fd, *snapshots]
         self._launcher.launch(self._orders.of(worker), fds)
 
-    def ask_to_stop(self, ask: AskToStop, *, is_final: bool) -> None:
+    def ask_to_stop(self, ask: AskToStop) -> None:
         """Ask politely; an actor that stops for good first handles what is queued, if its `drain` says so."""
         worker = self._current(ask.path, ask.incarnation)
         if worker is None or worker.box is None:
             return
         worker.is_asked = True
-        finish = is_final and worker.program.drain == "finish" and not self.mailboxes.is_held(ask.path)
+        finish = ask.is_final and worker.program.drain == "finish"
         worker.box.set_control(page.STOP_FINISH if finish else page.STOP_DISCARD)
 
-    def kill(self, kill: Kill, *, is_late: bool) -> None:
+    def kill(self, kill: Kill) -> None:
         """End a process: one that was asked by SIGTERM and, a moment later, SIGKILL; any other by SIGKILL at once.
 
         One whose start took too long first writes down where it hangs.
@@ -188,7 +188,7 @@ class Troupe:
             worker.send_signal(signal.SIGCONT)
             worker.send_signal(signal.SIGTERM)
             self._loop.call_later(TERM_GRACE_SECONDS, self._kill_hard, worker, kill.incarnation)
-        elif is_late:
+        elif kill.is_late:
             self._watchdog.condemn(worker, START_TIMEOUT)
         else:
             worker.is_killed = True

@@ -3,7 +3,9 @@
 AC-1  Every Launch is answered by one of Started, StartFailed, Ignored, Exited; a Started by one Exited later on.
 AC-2  Every request gets exactly one Answer.
 AC-3  A path is launched only after the Exited (or StartFailed, Ignored) of its previous incarnation.
-AC-4  Close comes once for what a Launch opened, with no process left; Forget comes after Close.
+AC-4  Close comes once for what a Launch opened, with no process left; Forget comes after Close. Until then the mailbox
+      and all that is committed stay: a start that failed on request closes nothing.
+AC-5  Every Import is answered by one Imported.
 """
 
 from dataclasses import dataclass
@@ -12,7 +14,7 @@ from typing import Literal
 from actors.child import RestartType
 from actors.errors import SupervisionError
 from runtime.supervision.event import Reason, Timer
-from runtime.supervision.spec import Path, WorkerSpec
+from runtime.supervision.spec import Path, Spec, WorkerSpec
 
 ReportKind = Literal[
     "child_started",
@@ -38,19 +40,42 @@ class Launch:
 
 @dataclass(frozen=True, slots=True)
 class AskToStop:
-    """Ask a process to stop, politely; it may still be starting."""
+    """Ask a process to stop, politely; it may still be starting.
+
+    Attributes:
+        is_final: it stops for good: no other incarnation will handle what is queued.
+    """
 
     path: Path
     incarnation: int
     reason: str
+    is_final: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """Kill a process: a deadline has passed, or it wants no other end."""
+    """Kill a process: a deadline has passed, or it wants no other end.
+
+    Attributes:
+        is_late: its start took too long.
+    """
 
     path: Path
     incarnation: int
+    is_late: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """Import the code of a worker, or of all workers below a supervisor, anew; what runs is not touched.
+
+    Attributes:
+        request: the request it is for.
+    """
+
+    path: Path
+    request: int
+    spec: Spec
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +95,7 @@ class CancelTimer:
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """A worker has stopped for good, for now: nothing restarts it by itself. Never a supervisor's path."""
+    """A worker has stopped for good: its mailbox ends, and what was committed. Never a supervisor's path."""
 
     path: Path
 
@@ -156,4 +181,4 @@ class Halt:
     cause: Reason | None
 
 
-Action = Launch | AskToStop | Kill | SetTimer | CancelTimer | Close | Forget | Answer | Report | Halt
+Action = Launch | AskToStop | Kill | Import | SetTimer | CancelTimer | Close | Forget | Answer | Report | Halt

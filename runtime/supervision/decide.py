@@ -8,7 +8,7 @@ starts, stops and exits are decided here as well. Pure: no clock, no process, no
                 ├── start      a child, a sequence, a supervisor; what a start comes to
                 ├── restart    what a death means and costs, and who is restarted with it
                 ├── stop       a child, a sequence, all side by side; a supervisor's end
-                ├── request    start, terminate, restart, delete
+                ├── request    start, terminate, restart, cycle, delete
                 └── amend      a new specification for a supervisor that runs
               then the steps that this led to, one after another, until there are none
 
@@ -24,11 +24,13 @@ from runtime.supervision.action import Action, Kill
 from runtime.supervision.event import (
     Amend,
     Boot,
+    CycleChild,
     DeleteChild,
     Due,
     Event,
     Exited,
     Ignored,
+    Imported,
     Reason,
     RestartChild,
     StartChild,
@@ -38,7 +40,8 @@ from runtime.supervision.event import (
     TerminateChild,
 )
 from runtime.supervision.spec import Path
-from runtime.supervision.tree import Child, Draining, Ending, Node, Tree
+from runtime.supervision.task import Cycle, Draining, Ending
+from runtime.supervision.tree import Child, Node, Tree
 from runtime.supervision.turn import Down, End, Next, Restart, Step, Turn, Up
 
 
@@ -69,8 +72,10 @@ def _dispatch(turn: Turn, event: Event | Step) -> None:
             _ignored(turn, event)
         case Due():
             _due(turn, event)
-        case StartChild() | TerminateChild() | RestartChild() | DeleteChild() | Amend():
+        case StartChild() | TerminateChild() | RestartChild() | CycleChild() | DeleteChild() | Amend():
             request.handle(turn, event)
+        case Imported():
+            _imported(turn, event)
         case Boot():
             _boot(turn, event.request)
         case StopTree():
@@ -148,6 +153,16 @@ def _down(turn: Turn, path: Path, reason: Reason) -> None:
         _ended(turn, Exited(path, child.incarnation, reason))
 
 
+def _imported(turn: Turn, event: Imported) -> None:
+    node, child = _child_at(turn, event.path)
+    if node is None or child is None or child.cycle != Cycle(event.request, is_importing=True):
+        return  # it was refused meanwhile
+    if node.task is None:
+        request.imported(turn, node, child, event)
+    else:
+        node.queue = (*node.queue, event)
+
+
 def _due(turn: Turn, due: Due) -> None:
     timer = due.timer
     if timer.kind == "drain":
@@ -162,7 +177,7 @@ def _due(turn: Turn, due: Due) -> None:
         case "ready":
             child.timer = None
             child.is_late = True
-            turn.actions.append(Kill(timer.path, child.incarnation))
+            turn.actions.append(Kill(timer.path, child.incarnation, is_late=True))
         case "shutdown":
             stop.shutdown_due(turn, node, child)
         case _ if node.task is not None:

@@ -95,6 +95,20 @@ class Due:
 
 
 @dataclass(frozen=True, slots=True)
+class Imported:
+    """The code of a child was imported anew, or could not be: what came of an `action.Import`.
+
+    Attributes:
+        request: as in the action.
+        failure: why it could not be; None: it can be started.
+    """
+
+    path: Path
+    request: int
+    failure: Reason | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class StartChild:
     """Add a child and start it. Under a dynamic supervisor only the spec's name and payload count.
 
@@ -115,11 +129,12 @@ class TerminateChild:
     Attributes:
         incarnation: what OTP does by pid. None: by name, which a dynamic supervisor refuses. A number: that process of
             a dynamic supervisor's child, where one that is gone is fine; other supervisors know no child by it.
+            "present": by name, and of a dynamic supervisor's child its present process.
     """
 
     request: int
     path: Path
-    incarnation: int | None = None
+    incarnation: int | Literal["present"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +143,19 @@ class RestartChild:
 
     request: int
     path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class CycleChild:
+    """Stop a child, if it runs, and start it again: its mailbox stays. OTP has this as two requests of its caller.
+
+    Attributes:
+        code: only once its code has been imported anew, and not at all if it cannot be.
+    """
+
+    request: int
+    path: Path
+    code: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +182,6 @@ class StopTree:
     request: int
 
 
-ChildRequest = StartChild | TerminateChild | RestartChild | DeleteChild
+ChildRequest = StartChild | TerminateChild | RestartChild | CycleChild | DeleteChild
 Request = ChildRequest | Amend
-Event = Boot | Started | StartFailed | Ignored | Exited | Due | Request | StopTree
+Event = Boot | Started | StartFailed | Ignored | Exited | Due | Imported | Request | StopTree

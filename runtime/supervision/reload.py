@@ -9,12 +9,14 @@ RL-1  Removed children come first, the last started first; the rest follows in t
 RL-2  A child keeps its place and its mailbox only as what it is: a worker that becomes a supervisor, or a supervisor
       that becomes dynamic, is replaced.
 RL-3  Children that were started on request are in no specification of a supervisor: no reload concerns them.
+RL-4  A child whose last start failed is started by the next reload: what is specified runs, unless it was stopped.
 """
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, fields, replace
 
 from runtime.supervision.spec import Path, Spec, SupervisorSpec, WorkerSpec, joined
+from runtime.supervision.tree import Tree, child_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +37,18 @@ class Added:
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """A worker that runs something else, or otherwise."""
+    """A child that is to be started again.
+
+    Attributes:
+        spec: of a worker that runs something else, or otherwise; of a child that is down, whatever it is.
+        place: as of `Added`.
+        is_down: its last start failed.
+    """
 
     path: Path
-    old: WorkerSpec
-    spec: WorkerSpec
+    spec: Spec
     place: int
+    is_down: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +73,15 @@ Change = Removed | Added | Changed | Replaced | FlagsChanged
 _NO_FLAGS = ("name", "children", "template", "pool")
 
 
-def changes(old: SupervisorSpec, new: SupervisorSpec, path: Path = "") -> tuple[Change, ...]:
-    """What to do to turn a supervisor into another of the same kind, in this order (RL-1)."""
-    return (*reversed(list(_removed(old, new, path))), *_changed(old, new, path))
+def changes(
+    old: SupervisorSpec, new: SupervisorSpec, path: Path = "", down: Container[Path] = ()
+) -> tuple[Change, ...]:
+    """What to do to turn a supervisor into another of the same kind, in this order (RL-1).
+
+    Args:
+        down: children whose last start failed: they are started, changed or not (RL-4).
+    """
+    return (*reversed(list(_removed(old, new, path))), *_changed(old, new, path, down))
 
 
 def is_same_kind(old: Spec, new: Spec) -> bool:
@@ -113,6 +127,21 @@ def reverted(old: SupervisorSpec, new: SupervisorSpec, failed: frozenset[Path], 
     return replace(new, children=tuple(children))
 
 
+def children_down(tree: Tree, path: Path) -> frozenset[Path]:
+    """Children at any depth below a supervisor whose last start failed: their mailboxes wait for the next."""
+    node = tree.nodes.get(path)
+    if node is None or node.task is not None:
+        return frozenset()  # it is at it
+    if node.is_group and any(child.state == "restarting" for child in node.children.values()):
+        return frozenset()  # a group that waits for its restart waits for no request
+    found: set[Path] = set()
+    for name, child in node.children.items():
+        below = children_down(tree, child_path(node, name))
+        is_down = child.state == "stopped" and (child.is_open or bool(below))
+        found |= {child_path(node, name)} if is_down else below
+    return frozenset(found)
+
+
 def _removed(old: SupervisorSpec, new: SupervisorSpec, path: Path) -> Iterator[Removed]:
     after = {child.name: child for child in new.children}
     for child in old.children:
@@ -124,7 +153,7 @@ def _removed(old: SupervisorSpec, new: SupervisorSpec, path: Path) -> Iterator[R
             yield from _removed(child, kept, where)
 
 
-def _changed(old: SupervisorSpec, new: SupervisorSpec, path: Path) -> Iterator[Change]:
+def _changed(old: SupervisorSpec, new: SupervisorSpec, path: Path, down: Container[Path]) -> Iterator[Change]:
     flags = tuple(_flags(old, new))
     if flags:
         yield FlagsChanged(path, flags)
@@ -134,11 +163,13 @@ def _changed(old: SupervisorSpec, new: SupervisorSpec, path: Path) -> Iterator[C
         match before.get(child.name), child:
             case None, _:
                 yield Added(where, child, place)
+            case known, _ if where in down and is_same_kind(known, child):
+                yield Changed(where, child, place, is_down=True)
             case WorkerSpec() as known, WorkerSpec():
                 if known != child:
-                    yield Changed(where, known, child, place)
+                    yield Changed(where, child, place)
             case SupervisorSpec() as known, SupervisorSpec() if is_same_kind(known, child):
-                yield from _changed(known, child, where)
+                yield from _changed(known, child, where, down)
             case _:
                 yield Replaced(where, child, place)
 

@@ -6,6 +6,9 @@ RS-1  The responsiveness rule. Where children depend on each other (one_for_all,
       nobody else.
 RS-2  A stop of a child that is starting, on request or by itself, does not wait for the start (SP-2).
 RS-3  Between two attempts of a restart the supervisor is free: stopping the child that is restarting ends the attempts.
+RS-4  Requests about one child are taken one after the other, but for its stop, which waits for nothing: what was asked
+      for before it and has not come is refused (`refusal`).
+RS-5  A cycle is one decision: its stop closes nothing, and what comes meanwhile finds the child being restarted.
 """
 
 from actors.errors import (
@@ -18,14 +21,26 @@ from actors.errors import (
     StartFailed,
     StillRunning,
 )
-from runtime.supervision.action import Answer, Done
+from runtime.supervision.action import Answer, AskToStop, Done, Import
 from runtime.supervision.amend import amend
-from runtime.supervision.event import Amend, DeleteChild, Request, RestartChild, StartChild, TerminateChild
-from runtime.supervision.spec import Path, Spec, WorkerSpec, check_child, joined
-from runtime.supervision.start import close_stopped, launch_asked
-from runtime.supervision.stop import discard, refuse_not_running, terminate
-from runtime.supervision.tree import Asked, Child, Node, Single, child_path
-from runtime.supervision.turn import Turn
+from runtime.supervision.event import (
+    Amend,
+    CycleChild,
+    DeleteChild,
+    Imported,
+    Request,
+    RestartChild,
+    StartChild,
+    TerminateChild,
+)
+from runtime.supervision.refusal import refuse_not_running, refuse_overtaken
+from runtime.supervision.restart import call_off, due_now, waits_with
+from runtime.supervision.spec import Path, Spec, SupervisorSpec, WorkerSpec, check_child, joined
+from runtime.supervision.start import launch_asked
+from runtime.supervision.stop import cycle, discard, terminate
+from runtime.supervision.task import Asked, Cycle, Single
+from runtime.supervision.tree import Child, Node, child_path
+from runtime.supervision.turn import Turn, start_failed
 
 _INSTANCE = "an instance of a dynamic supervisor has no specification of its own: stop it, and start it anew"
 
@@ -47,6 +62,8 @@ def handle(turn: Turn, request: Request) -> None:
             _terminate(turn, node, request)
         case RestartChild():
             _restart(turn, node, request)
+        case CycleChild():
+            _cycle(turn, node, request)
         case DeleteChild():
             _delete(turn, node, request)
         case Amend():
@@ -113,20 +130,21 @@ def _terminate(turn: Turn, node: Node, request: TerminateChild) -> None:
         turn.refuse(request.request, DynamicSupervisor(request.path, _INSTANCE))
         return
     child = turn.own(node, request.path.rpartition(".")[2])
-    if request.incarnation is not None and not _is_at(node, child, request.incarnation):
-        _terminate_gone(turn, node, child, request)
+    if isinstance(request.incarnation, int) and not _is_at(node, child, request.incarnation):
+        _terminate_gone(turn, node, child, request, request.incarnation)
         return
     if child is None:
         turn.refuse(request.request, NotFound(request.path))
         return
+    was_cycling = child.cycle is not None and not child.cycle.is_importing
+    refuse_overtaken(turn, node, child)
     match child.state:
         case "starting" | "running" | "stopping":
             terminate(turn, node, child, request.request)
+            if was_cycling and not isinstance(child.spec, SupervisorSpec):  # it was asked to leave what is queued
+                turn.actions.append(AskToStop(request.path, child.incarnation, "shutdown", is_final=True))
         case "restarting":
-            turn.cancel_timer(child)
-            discard(turn, node, child, is_closed=True)
-            if node.is_group:
-                close_stopped(turn, node)
+            call_off(turn, node, child)
             turn.actions.append(Answer(request.request, Done()))
         case "stopped":
             discard(turn, node, child, is_closed=True)
@@ -137,9 +155,8 @@ def _is_at(node: Node, child: Child | None, incarnation: int) -> bool:
     return node.is_dynamic and child is not None and child.incarnation == incarnation
 
 
-def _terminate_gone(turn: Turn, node: Node, child: Child | None, request: TerminateChild) -> None:
+def _terminate_gone(turn: Turn, node: Node, child: Child | None, request: TerminateChild, incarnation: int) -> None:
     """By incarnation, and not the present one: of a dynamic supervisor's child it is gone, which is what was wanted."""
-    incarnation = request.incarnation or 0
     if node.is_dynamic and incarnation > 0 and (child is None or incarnation < child.incarnation):
         turn.actions.append(Answer(request.request, Done()))
     else:
@@ -152,6 +169,45 @@ def _restart(turn: Turn, node: Node, request: RestartChild) -> None:
         launch_asked(turn, node, child, Asked(request.request, is_new=False))
 
 
+def _cycle(turn: Turn, node: Node, request: CycleChild) -> None:
+    child = _static_child(turn, node, request)
+    if child is None:
+        return
+    if child.state == "stopping" or child.asked is not None or child.cycle is not None or child.followers:
+        child.waiting = (*child.waiting, request)  # RS-4
+    elif request.code:
+        child.cycle = Cycle(request.request, is_importing=True)
+        turn.actions.append(Import(request.path, request.request, child.spec))
+    else:
+        _start_again(turn, node, child, request.request)
+
+
+def imported(turn: Turn, node: Node, child: Child, event: Imported) -> None:
+    """The code that a cycle waits for is there, or cannot be: then nothing has happened to the child."""
+    child.cycle = None
+    if event.failure is not None:
+        turn.refuse(event.request, start_failed(event.path, event.failure))
+        turn.wake(child)
+    elif child.state == "stopping" or child.asked is not None or child.followers:
+        child.waiting = (CycleChild(event.request, event.path), *child.waiting)
+    else:
+        _start_again(turn, node, child, event.request)
+
+
+def _start_again(turn: Turn, node: Node, child: Child, request: int) -> None:
+    match child.state:
+        case "starting" | "running" | "stopping":
+            cycle(turn, node, child, request)
+        case "restarting":
+            child.followers = (request,)
+            due_now(turn, node, child)
+        case "stopped" if (first := waits_with(turn, node, child)) is not None:
+            child.followers = (request,)
+            due_now(turn, node, first)
+        case "stopped":
+            launch_asked(turn, node, child, Asked(request, is_new=False))
+
+
 def _delete(turn: Turn, node: Node, request: DeleteChild) -> None:
     child = _idle_child(turn, node, request)
     if child is not None:
@@ -159,16 +215,25 @@ def _delete(turn: Turn, node: Node, request: DeleteChild) -> None:
         turn.actions.append(Answer(request.request, Done()))
 
 
-def _idle_child(turn: Turn, node: Node, request: RestartChild | DeleteChild) -> Child | None:
-    """The stopped child a request is about; None when it is refused or has to wait."""
+def _static_child(turn: Turn, node: Node, request: RestartChild | CycleChild | DeleteChild) -> Child | None:
+    """The child a request is about; None when it is refused."""
     if node.is_dynamic:
         turn.refuse(request.request, DynamicSupervisor(request.path, _INSTANCE))
         return None
     child = turn.own(node, request.path.rpartition(".")[2])
     if child is None:
         turn.refuse(request.request, NotFound(request.path))
+    return child
+
+
+def _idle_child(turn: Turn, node: Node, request: RestartChild | DeleteChild) -> Child | None:
+    """The stopped child a request is about; None when it is refused or has to wait."""
+    child = _static_child(turn, node, request)
+    if child is None:
         return None
     match child.state:
+        case "stopped" if child.cycle is not None:
+            child.waiting = (*child.waiting, request)
         case "stopped":
             return child
         case "restarting":

@@ -6,12 +6,16 @@ RE-3  Backoff lies between the stop and the start. Meanwhile the supervisor is f
 RE-4  A child that was recycled (it used up a limit, and ended in order) is started again alone, at once and for
       nothing, whatever its restart type.
 RE-5  Children that ended together (`Reason.together`) cost one unit together.
+RE-6  A request to start a child that waits for a restart, its own or its group's, makes that one due now.
+RE-7  Of a group that waits for its restart a stop on request keeps that child down, and no other. OTP leaves all of
+      them down; there the wait is a moment, between two attempts, here it is as long as the backoff says.
 """
 
 from runtime.supervision.event import Reason
 from runtime.supervision.start import launch, start_sequence
 from runtime.supervision.stop import SHUTDOWN, discard, end, stop_next
-from runtime.supervision.tree import Child, Ending, Node, Regroup, StopSequence, child_path, in_order
+from runtime.supervision.task import Ending, Regroup, StopSequence
+from runtime.supervision.tree import Child, Node, child_path, in_order
 from runtime.supervision.turn import Next, Turn
 from runtime.supervision.window import add_restart, delay
 
@@ -69,6 +73,31 @@ def backoff_due(turn: Turn, node: Node, child: Child) -> None:
     else:
         child.restarts += 1
         launch(turn, node, child)
+
+
+def due_now(turn: Turn, node: Node, child: Child) -> None:
+    """The restart that this child or its group waits for is asked for: it begins, and costs nothing more (RE-6)."""
+    turn.cancel_timer(child)
+    backoff_due(turn, node, child)
+
+
+def waits_with(turn: Turn, node: Node, child: Child) -> Child | None:
+    """The child whose restart a stopped one waits for, as it is of its group; None: nothing will start it."""
+    if node.is_group:
+        for name, other in in_order(node):
+            if other.state == "restarting" and child.spec.name in _range(node, other):
+                return turn.own(node, name)
+    return None
+
+
+def call_off(turn: Turn, node: Node, child: Child) -> None:
+    """A child that waits for its restart is stopped instead; what its group had stopped is started (RE-7)."""
+    turn.cancel_timer(child)
+    discard(turn, node, child, is_closed=True)
+    if node.is_group:
+        group = _range(node, child)
+        down = (name for name, other in in_order(node) if other.state == "stopped" and name in group)
+        start_sequence(turn, node, tuple(name for name in down if name != child.spec.name))
 
 
 def group_stopped(turn: Turn, node: Node, regroup: Regroup) -> None:

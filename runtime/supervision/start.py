@@ -5,14 +5,16 @@ a supervisor or of its group (`node.task`), or, with neither of them, the automa
 
 ST-1  In a sequence each child is launched only when the one before it has started.
 ST-2  A failed restart is tried again through a timer that is due at once: what else has happened comes first.
+ST-3  Requests may follow a start that comes without them (`child.followers`): they hear what comes of it, no more.
 """
 
 from actors.errors import BadSpec
-from runtime.supervision.action import Answer, Done, Halt, IgnoredStart, Launch
+from runtime.supervision.action import Answer, Done, Halt, IgnoredStart, Launch, Refused
 from runtime.supervision.event import Reason
 from runtime.supervision.shards import Shards
 from runtime.supervision.spec import Path, Spec, SupervisorSpec, check_supervisor
-from runtime.supervision.tree import Asked, Child, Ending, Node, Single, StartSequence, child_path, in_order
+from runtime.supervision.task import Asked, Ending, Single, StartSequence
+from runtime.supervision.tree import Child, Node, child_path
 from runtime.supervision.turn import Down, End, Next, Turn, Up, start_failed
 
 
@@ -96,12 +98,13 @@ def child_up(turn: Turn, node: Node, child: Child) -> None:
     child.state = "running"
     if not isinstance(child.spec, SupervisorSpec):
         turn.report("child_started", node, child)
+    turn.start_came(child, Done(child.incarnation))
     if child.asked is not None:
         turn.actions.append(Answer(child.asked.request, Done(child.incarnation)))
         child.asked = None
         release(turn, node, child)
         return
-    wake(turn, child)
+    turn.wake(child)
     _advance(turn, node, child)
 
 
@@ -110,6 +113,7 @@ def child_ignored(turn: Turn, node: Node, child: Child) -> None:
     turn.cancel_timer(child)
     child.state = "stopped"
     asked, child.asked = child.asked, None
+    turn.start_came(child, IgnoredStart())
     if child.spec.restart == "temporary" or node.is_dynamic:
         turn.remove_child(node, child)
     else:
@@ -118,7 +122,7 @@ def child_ignored(turn: Turn, node: Node, child: Child) -> None:
         turn.actions.append(Answer(asked.request, IgnoredStart()))
         release(turn, node, child)
         return
-    wake(turn, child)
+    turn.wake(child)
     _advance(turn, node, child)
 
 
@@ -128,6 +132,7 @@ def child_failed(turn: Turn, node: Node, child: Child, reason: Reason) -> None:
     child.last = reason
     turn.report("start_error", node, child, reason)
     path = child_path(node, child.spec.name)
+    turn.start_came(child, Refused(start_failed(path, reason)))
     if child.asked is not None:
         _fail_asked(turn, node, child, child.asked, reason)
     elif node.phase == "starting":
@@ -139,32 +144,17 @@ def child_failed(turn: Turn, node: Node, child: Child, reason: Reason) -> None:
     else:
         child.state = "restarting"
         child.timer = turn.set_timer("retry", path, 0.0)  # ST-2
-        wake(turn, child)
+        turn.wake(child)
         if isinstance(node.task, StartSequence):
-            node.task = None
-            turn.steps.append(Next(node.path))
+            _break_off(turn, node, node.task, Refused(start_failed(path, reason)))
 
 
 def release(turn: Turn, node: Node, child: Child) -> None:
     """What was asked of one child is done: the events that waited for it go on."""
-    wake(turn, child)
+    turn.wake(child)
     if isinstance(node.task, Single):
         node.task = None
         turn.steps.append(Next(node.path))
-
-
-def wake(turn: Turn, child: Child) -> None:
-    """Handle again what waited for this child to start or stop."""
-    if child.waiting:
-        turn.steps.extend(child.waiting)
-        child.waiting = ()
-
-
-def close_stopped(turn: Turn, node: Node) -> None:
-    """The restart of a group was called off: what it had stopped will not be started by itself."""
-    for name, child in in_order(node):
-        if child.state == "stopped" and (child.is_open or isinstance(child.spec, SupervisorSpec)):
-            turn.close(node, turn.own(node, name) or child)
 
 
 def _continued(spec: Spec, position: int, before: Child | None) -> Child:
@@ -187,13 +177,20 @@ def _refuse_spec(turn: Turn, node: Node, error: BadSpec) -> None:
     turn.actions.append(Halt(reason, False, reason))
 
 
+def _break_off(turn: Turn, node: Node, task: StartSequence, result: Refused) -> None:
+    """The group's start is over for now; those behind the one that failed wait for the next attempt."""
+    for name in task.names[task.index + 1 :]:
+        if (child := turn.own(node, name)) is not None:
+            turn.start_came(child, result)
+    node.task = None
+    turn.steps.append(Next(node.path))
+
+
 def _fail_asked(turn: Turn, node: Node, child: Child, asked: Asked, reason: Reason) -> None:
     child.state = "stopped"
     child.asked = None
-    if asked.is_new:
-        turn.remove_child(node, child)
-    else:
-        turn.close(node, child)
+    if asked.is_new or child.spec.restart == "temporary":
+        turn.remove_child(node, child)  # else its mailbox stays, for whoever starts it next (AC-4)
     turn.refuse(asked.request, start_failed(child_path(node, child.spec.name), reason))
     release(turn, node, child)
 

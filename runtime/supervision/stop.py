@@ -13,11 +13,12 @@ SP-4  A supervisor that is killed takes its workers with it; supervisors below i
 
 from actors.errors import StartFailed
 from runtime.supervision.action import Answer, AskToStop, Done, Halt, Kill
-from runtime.supervision.event import Boot, Due, Exited, Ignored, Reason, Request, Started, StopTree
-from runtime.supervision.event import StartFailed as StartFailedEvent
+from runtime.supervision.event import Reason
+from runtime.supervision.refusal import answer_stopped, refuse_queued
 from runtime.supervision.spec import Path, SupervisorSpec, WorkerSpec
-from runtime.supervision.start import release, wake
-from runtime.supervision.tree import Child, Draining, Ending, Node, Single, StopSequence, child_path, in_order
+from runtime.supervision.start import launch_asked, release
+from runtime.supervision.task import Asked, Cycle, Draining, Ending, Single, StopSequence
+from runtime.supervision.tree import Child, Node, child_path, in_order
 from runtime.supervision.turn import Down, Restart, Turn, start_failed
 
 SHUTDOWN = Reason("shutdown")
@@ -34,7 +35,7 @@ def end(turn: Turn, node: Node, ending: Ending) -> None:
         return
     node.phase = "stopping"
     node.ending = ending
-    _refuse_queued(turn, node)
+    refuse_queued(turn, node)
     if node.is_dynamic:
         _drain(turn, node)
         return
@@ -73,19 +74,34 @@ def terminate(turn: Turn, node: Node, child: Child, request: int) -> None:
     _stop(turn, node, child, is_final=True)
 
 
+def cycle(turn: Turn, node: Node, child: Child, request: int) -> None:
+    """Stop a child that runs or starts, and start it again: nothing is closed, so nothing that waits is lost."""
+    if child.down is not None:  # it died before its supervisor got round to the request
+        child.last, child.down = child.down, None
+        launch_asked(turn, node, child, Asked(request, is_new=False))
+        return
+    child.cycle = Cycle(request, is_importing=False)
+    if node.is_group:
+        node.task = Single(child.spec.name)
+    _stop(turn, node, child, is_final=False)
+
+
 def child_stopped(turn: Turn, node: Node, child: Child, reason: Reason) -> None:
     """A child that was to stop has ended."""
     turn.cancel_timer(child)
     _report_stop(turn, node, child, reason)
     child.state = "stopped"
+    if child.cycle is not None and not child.cycle.is_importing:
+        asked, child.cycle = Asked(child.cycle.request, is_new=False), None
+        launch_asked(turn, node, child, asked)
+        return
     task = node.task
-    is_asked = bool(child.stoppers) or isinstance(task, Single)
-    is_closed = is_asked or child.asked is not None or (node.ending is not None and node.ending.is_final)
+    is_closed = bool(child.stoppers) or (node.ending is not None and node.ending.is_final)
     if child.spec.restart == "temporary" or node.is_dynamic or (child.asked is not None and child.asked.is_new):
         turn.remove_child(node, child)
     elif is_closed:
         turn.close(node, child)
-    _answer_stopped(turn, node, child)
+    answer_stopped(turn, node, child)
     if isinstance(task, Draining):
         node.task = Draining(task.left - 1, task.timer, task.reported)
         _drained(turn, node)
@@ -127,14 +143,14 @@ def _stop(turn: Turn, node: Node, child: Child, *, is_final: bool) -> None:
         child.state = "stopping"
         _stop_supervisor(turn, node, child, is_final=is_final)
         return
-    _ask_or_kill(turn, path, child)
+    _ask_or_kill(turn, path, child, is_final=is_final)
     seconds = _limit(node, child.spec)
     if seconds is not None:
         turn.cancel_timer(child)
         child.timer = turn.set_timer("shutdown", path, seconds)
 
 
-def _ask_or_kill(turn: Turn, path: Path, child: Child) -> None:
+def _ask_or_kill(turn: Turn, path: Path, child: Child, *, is_final: bool) -> None:
     child.state = "stopping"
     if child.spec.shutdown != "infinity":
         turn.cancel_timer(child)
@@ -142,7 +158,7 @@ def _ask_or_kill(turn: Turn, path: Path, child: Child) -> None:
     if child.spec.shutdown == "kill":
         turn.actions.append(Kill(path, child.incarnation))
     else:
-        turn.actions.append(AskToStop(path, child.incarnation, "shutdown"))
+        turn.actions.append(AskToStop(path, child.incarnation, "shutdown", is_final))
 
 
 def _limit(node: Node, spec: WorkerSpec | None) -> float | None:
@@ -198,7 +214,7 @@ def _drain(turn: Turn, node: Node) -> None:
             continue
         left += 1
         if child.state != "stopping":
-            _ask_or_kill(turn, child_path(node, name), child)
+            _ask_or_kill(turn, child_path(node, name), child, is_final=True)  # what is dynamic is not started again
     seconds = _limit(node, node.spec.template)
     timer = turn.set_timer("drain", node.path, seconds) if left and seconds is not None else None
     node.task = Draining(left, timer, ())
@@ -222,7 +238,7 @@ def _kill_supervisor(turn: Turn, path: Path, *, is_final: bool) -> None:
     was_final = node.ending is not None and node.ending.is_final
     node.phase = "stopping"
     node.ending = Ending("killed", Reason("killed"), None, is_final or was_final)
-    _refuse_queued(turn, node)
+    refuse_queued(turn, node)
     left = 0
     for name, _ in reversed(in_order(node)):
         child = turn.own(node, name)
@@ -299,33 +315,6 @@ def _halt(turn: Turn, node: Node, ending: Ending) -> None:
         turn.actions.append(Answer(request, Done()))
     node.booting, node.stoppers = None, ()
     turn.actions.append(Halt(SHUTDOWN, ending.kind == "gave_up", ending.cause))
-
-
-def _refuse_queued(turn: Turn, node: Node) -> None:
-    """Requests that came before the end are told of it; deaths are seen when their turn to stop comes."""
-    for event in node.queue:
-        match event:
-            case Boot() | StopTree() | Started() | StartFailedEvent() | Ignored() | Exited() | Due():
-                pass
-            case _:
-                refuse_not_running(turn, event, node.path)
-    node.queue = ()
-
-
-def refuse_not_running(turn: Turn, request: Request, path: Path) -> None:
-    """Answer a request to a supervisor that is not there."""
-    turn.refuse(request.request, turn.no_supervisor(path))
-
-
-def _answer_stopped(turn: Turn, node: Node, child: Child) -> None:
-    if child.asked is not None:
-        path = child_path(node, child.spec.name)
-        turn.refuse(child.asked.request, StartFailed(path, "stopped while it was starting"))
-        child.asked = None
-    for request in child.stoppers:
-        turn.actions.append(Answer(request, Done()))
-    child.stoppers = ()
-    wake(turn, child)
 
 
 def _report_stop(turn: Turn, node: Node, child: Child, reason: Reason) -> None:

@@ -9,30 +9,18 @@ TR-2  Children have positions, growing in the order of specification: the start 
 TR-3  A supervisor that is down keeps its node: its static children's incarnations go on counting when it is restarted.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import Literal
 
 from actors.errors import NotRunning
 from runtime.supervision.event import Event, Reason, Timer
 from runtime.supervision.shards import Shards
 from runtime.supervision.spec import Path, Spec, SupervisorSpec, joined
+from runtime.supervision.task import Asked, Cycle, Ending, Task
 
 ChildState = Literal["starting", "running", "stopping", "restarting", "stopped"]
 Phase = Literal["down", "starting", "running", "stopping"]
-EndKind = Literal["asked", "gave_up", "auto_shutdown", "start_failed", "killed", "orphaned"]
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A start that somebody asked for and waits for.
-
-    Attributes:
-        request: to be answered.
-        is_new: the specification is kept only if the start succeeds.
-    """
-
-    request: int
-    is_new: bool
 
 
 @dataclass(slots=True)
@@ -47,12 +35,14 @@ class Child:
         state: "stopped" is OTP's undefined; "restarting" waits for a retry or for its group.
         incarnation: of the last launch; 0 before the first.
         restarts: how often it was restarted by itself or with its group.
-        is_open: launched and not closed since.
+        is_open: launched and not closed since; "stopped" and open: its start failed, and it waits for the next.
         is_late: killed because its start took too long.
         down: it has exited, and its supervisor has not got round to it.
         last: the reason of its last death or failed start.
         timer: the one it waits for: ready, shutdown, retry or backoff, by its state.
         asked: the request its start is for.
+        cycle: the request for which it is to be started again.
+        followers: requests that wait for a start which would have come without them.
         stoppers: requests that wait for its end.
         waiting: requests about it, to be handled when it has started or stopped.
     """
@@ -70,102 +60,16 @@ class Child:
     last: Reason | None = None
     timer: Timer | None = None
     asked: Asked | None = None
+    cycle: Cycle | None = None
+    followers: tuple[int, ...] = ()
     stoppers: tuple[int, ...] = ()
     waiting: tuple[Event, ...] = ()
 
     def copied(self, stamp: int) -> "Child":
         """A record of that turn's own."""
-        return Child(
-            self.spec,
-            self.position,
-            self.is_static,
-            stamp,
-            self.state,
-            self.incarnation,
-            self.restarts,
-            self.is_open,
-            self.is_late,
-            self.down,
-            self.last,
-            self.timer,
-            self.asked,
-            self.stoppers,
-            self.waiting,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class StartSequence:
-    """Children are started one after another; names[index] is at it."""
-
-    names: tuple[str, ...]
-    index: int
-    is_restart: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Regroup:
-    """What follows when a group has been stopped: start it again, because of trigger, after a delay in seconds."""
-
-    trigger: str
-    delay: float
-
-
-@dataclass(frozen=True, slots=True)
-class StopSequence:
-    """Children are stopped one after another; names[index] is at it.
-
-    Attributes:
-        then: start them again; None: the supervisor ends.
-    """
-
-    names: tuple[str, ...]
-    index: int
-    then: Regroup | None
-
-
-@dataclass(frozen=True, slots=True)
-class Draining:
-    """All children are stopped side by side.
-
-    Attributes:
-        left: how many have not ended.
-        timer: the deadline they share.
-        reported: kinds of unexpected ends already told of, once each.
-    """
-
-    left: int
-    timer: Timer | None
-    reported: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Single:
-    """One child is started or stopped on request, in a supervisor whose children depend on each other."""
-
-    name: str
-
-
-Task = StartSequence | StopSequence | Draining | Single
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """Why a supervisor ends.
-
-    Attributes:
-        kind: what ends it.
-        reason: its exit, as its own supervisor sees it.
-        cause: the death behind it.
-        is_final: it will not be started again: what ends is closed at once.
-        culprit: path of the child that could not be started.
-    """
-
-    kind: EndKind
-    reason: Reason
-    cause: Reason | None
-    is_final: bool
-    culprit: Path = ""
+        child = Child(*_all_of_child(self))
+        child.stamp = stamp
+        return child
 
 
 @dataclass(slots=True)
@@ -204,21 +108,9 @@ class Node:
 
     def copied(self, stamp: int) -> "Node":
         """A record of that turn's own."""
-        return Node(
-            self.path,
-            self.spec,
-            stamp,
-            self.phase,
-            self.children,
-            self.next_position,
-            self.window,
-            self.task,
-            self.queue,
-            self.ending,
-            self.booting,
-            self.stoppers,
-            self.paid_for,
-        )
+        node = Node(*_all_of_node(self))
+        node.stamp = stamp
+        return node
 
     @property
     def is_group(self) -> bool:
@@ -349,6 +241,10 @@ def in_order(node: Node) -> list[tuple[str, Child]]:
 def child_path(node: Node, name: str) -> Path:
     """The path of a child of a node."""
     return joined(node.path, name)
+
+
+_all_of_child = attrgetter(*(field.name for field in fields(Child)))
+_all_of_node = attrgetter(*(field.name for field in fields(Node)))
 
 
 def _position(item: tuple[str, Child]) -> int:

@@ -10,10 +10,22 @@ from dataclasses import dataclass
 
 from actors.certificate import DeathCertificate
 from actors.errors import NotRunning, StartFailed, SupervisionError
-from runtime.supervision.action import Action, Answer, CancelTimer, Close, Forget, Refused, Report, ReportKind, SetTimer
+from runtime.supervision.action import (
+    Action,
+    Answer,
+    CancelTimer,
+    Close,
+    Forget,
+    Refused,
+    Report,
+    ReportKind,
+    Result,
+    SetTimer,
+)
 from runtime.supervision.event import Event, Reason, Timer, TimerKind
 from runtime.supervision.spec import Path, SupervisorSpec, joined
-from runtime.supervision.tree import Child, Ending, Node, Regroup, Tree, child_path, in_order, no_supervisor
+from runtime.supervision.task import Ending, Regroup
+from runtime.supervision.tree import Child, Node, Tree, child_path, in_order, no_supervisor
 from runtime.supervision.window import next_draw
 
 
@@ -110,6 +122,7 @@ class Turn:
     def remove_child(self, node: Node, child: Child) -> None:
         """Drop a child with its specification, and with all that is below it."""
         path = child_path(node, child.spec.name)
+        self.start_will_not_come(child, StartFailed(path, "it is not specified any more"))
         node.children = node.children.drop(child.spec.name)
         self.close(node, child)
         if isinstance(child.spec, SupervisorSpec):
@@ -134,6 +147,26 @@ class Turn:
         for name, child in in_order(node):
             if child.is_open or isinstance(child.spec, SupervisorSpec):
                 self.close(node, self.own(node, name) or child)
+
+    def start_came(self, child: Child, result: Result) -> None:
+        """Answer the requests that waited for a start of this child which they did not cause."""
+        for request in child.followers:
+            self.actions.append(Answer(request, result))
+        child.followers = ()
+
+    def start_will_not_come(self, child: Child, error: SupervisionError) -> None:
+        """Refuse the requests that wait for a start of this child, and handle those again that wait behind them."""
+        self.start_came(child, Refused(error))
+        if child.cycle is not None:
+            self.refuse(child.cycle.request, error)
+            child.cycle = None
+        self.wake(child)
+
+    def wake(self, child: Child) -> None:
+        """Handle again what waited for this child to start or stop."""
+        if child.waiting:
+            self.steps.extend(child.waiting)
+            child.waiting = ()
 
     def _forget_below(self, path: Path, spec: SupervisorSpec) -> None:
         node = self._nodes.get(path)

@@ -12,6 +12,7 @@ from runtime.supervision.action import (
     Done,
     Forget,
     Halt,
+    Import,
     Kill,
     Launch,
     Refused,
@@ -22,11 +23,14 @@ from runtime.supervision.action import (
 from runtime.supervision.decide import decide
 from runtime.supervision.event import (
     Boot,
+    ChildRequest,
+    CycleChild,
     DeleteChild,
     Due,
     Event,
     Exited,
     Ignored,
+    Imported,
     Reason,
     RestartChild,
     StartChild,
@@ -54,7 +58,7 @@ class Rig:
     """A tree with pretended workers. `trace` is what they would record; time passes in `advance` only.
 
     A start or a stop goes as `starts` and `stops` say: "ok", "fail", "ignore", "hang"; "ok", "hang", "crash", or the
-    kind of another exit. A list is used up from its front.
+    kind of another exit. A list is used up from its front. An import goes as `imports` says: "ok", "fail", "hang".
     """
 
     def __init__(self, spec: SupervisorSpec, seed: int = 0) -> None:
@@ -66,7 +70,9 @@ class Rig:
         self.alive: dict[Path, int] = {}
         self.starts: dict[Path, str | list[str]] = {}
         self.stops: dict[Path, str] = {}
+        self.imports: dict[Path, str] = {}
         self.halt: Halt | None = None
+        self._imports: dict[Path, int] = {}
         self._timers: list[tuple[float, int, Timer]] = []
         self._events: deque[Event] = deque()
         self._requests = 0
@@ -100,14 +106,22 @@ class Rig:
     def restart(self, path: Path) -> Result | None:
         return self.ask(RestartChild(self.number(), path))
 
+    def cycle(self, path: Path, *, code: bool = False) -> Result | None:
+        return self.ask(CycleChild(self.number(), path, code))
+
     def delete(self, path: Path) -> Result | None:
         return self.ask(DeleteChild(self.number(), path))
+
+    @property
+    def last(self) -> int:
+        """Number of the last request."""
+        return self._requests
 
     def number(self) -> int:
         self._requests += 1
         return self._requests
 
-    def ask(self, event: Boot | StopTree | StartChild | TerminateChild | RestartChild | DeleteChild) -> Result | None:
+    def ask(self, event: Boot | StopTree | ChildRequest) -> Result | None:
         """The answer; None if there is none yet, and then `results` gets it."""
         self.send(event)
         return self.results.get(event.request)
@@ -119,6 +133,15 @@ class Rig:
     def started(self, path: Path) -> None:
         """A start that hung succeeds."""
         self.send(Started(path, self.alive[path]))
+
+    def imported(self, path: Path) -> None:
+        """An import that hung succeeds."""
+        self.send(Imported(path, self._imports.pop(path)))
+
+    def exits(self, path: Path, kind: str = "shutdown") -> None:
+        """A process that was asked to stop, and hung, ends."""
+        self._exit(path, self.alive[path], kind)
+        self.send()
 
     def send(self, *events: Event) -> None:
         """Handle events and what follows from them without time passing."""
@@ -178,6 +201,13 @@ class Rig:
             case Kill(path, incarnation):
                 self.trace.append(f"kill {path}")
                 self._exit(path, incarnation, "killed")
+            case Import(path, request):
+                self.trace.append(f"import {path}")
+                how = self.imports.get(path, "ok")
+                if how == "hang":
+                    self._imports[path] = request
+                else:
+                    self._events.append(Imported(path, request, None if how == "ok" else Reason("import")))
             case SetTimer(timer, at):
                 heapq.heappush(self._timers, (at, timer.number, timer))
             case CancelTimer(timer):

@@ -19,6 +19,7 @@ from runtime.supervision.action import (
     Close,
     Forget,
     Halt,
+    Import,
     Kill,
     Launch,
     Report,
@@ -27,11 +28,13 @@ from runtime.supervision.action import (
 from runtime.supervision.decide import decide
 from runtime.supervision.event import (
     Boot,
+    CycleChild,
     DeleteChild,
     Due,
     Event,
     Exited,
     Ignored,
+    Imported,
     Reason,
     RestartChild,
     StartChild,
@@ -89,6 +92,7 @@ class Seen:
     open: set[Path] = field(default_factory=set)
     last: dict[Path, int] = field(default_factory=dict)
     pending: set[int] = field(default_factory=set)
+    imports: dict[int, Path] = field(default_factory=dict)
     timers: dict[Timer, float] = field(default_factory=dict)
     halts: int = 0
 
@@ -150,11 +154,21 @@ class TreeMachine(RuleBasedStateMachine):
     @rule(
         choice=st.integers(0),
         name=st.sampled_from(["c0", "c1", "c2", "n0"]),
-        kind=st.sampled_from([TerminateChild, TerminateChild, RestartChild, DeleteChild]),
+        kind=st.sampled_from([TerminateChild, TerminateChild, RestartChild, CycleChild, CycleChild, DeleteChild]),
     )
     def a_child_is_administered(self, choice, name, kind):
         path = self.pick(self.supervisors(), choice)
         self.request(kind, f"{path}.{name}" if path else name)
+
+    @rule(choice=st.integers(0), name=st.sampled_from(["c0", "c1", "c2", "n0"]))
+    def a_child_is_started_again_on_new_code(self, choice, name):
+        path = self.pick(self.supervisors(), choice)
+        self.request(CycleChild, f"{path}.{name}" if path else name, True)
+
+    @rule(choice=st.integers(0), failure=st.sampled_from([None, None, Reason("import")]))
+    def an_import_comes_to_something(self, choice, failure):
+        if request := self.pick(sorted(self.seen.imports), choice):
+            self.send(Imported(self.seen.imports.pop(request), request, failure))
 
     @rule(chance=st.integers(0, 9))
     def the_tree_is_stopped(self, chance):
@@ -252,7 +266,10 @@ class TreeMachine(RuleBasedStateMachine):
                 seen.alive[path] = seen.last[path] = incarnation
                 seen.open.add(path)
                 self.order_is_kept(path)
-            case AskToStop(path, incarnation, _):
+            case Import(path, request):
+                assert request in seen.pending
+                seen.imports[request] = path
+            case AskToStop(path, incarnation):
                 assert seen.alive[path] == incarnation
                 seen.is_asked.add(path)
             case Kill(path, incarnation):
