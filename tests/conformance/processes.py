@@ -20,7 +20,8 @@ from typing import Any
 from actors import Actor, message
 from actors.child import Mailbox
 from actors.errors import NotRunning
-from runtime import directory, host
+from runtime import host
+from runtime.claim import claim
 from runtime.memory.seal import sealed
 from runtime.plan import Program
 from runtime.process import prctl
@@ -196,17 +197,17 @@ class ProcessDriver:
     async def _begin(self) -> None:
         """Make a supervisor and let it run in this loop."""
         gc.collect()  # the programs of an earlier tree: the zygote must not inherit them, and close what is not its
-        lock = directory.claim("conformance")
-        root = directory.root_of("conformance")
-        supervisor = self._supervisor = Supervisor(str(root), "conformance", host)
+        claimed = claim("conformance")
+        supervisor = self._supervisor = Supervisor(str(claimed.root), "conformance", host)
         never, other = os.pipe()
         is_up = asyncio.Event()
 
         async def run() -> None:
-            await supervisor.run(never, is_up.set)
-            for fd in (never, other, lock):
+            await supervisor.run(never, is_up.set, claimed.clear)
+            for fd in (never, other):
                 os.close(fd)
-            directory.remove(root)
+            claimed.remove()
+            claimed.close()
 
         self._running = asyncio.get_running_loop().create_task(run())
         await is_up.wait()
