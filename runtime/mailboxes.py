@@ -57,19 +57,23 @@ class Mailboxes:
         return worker
 
     def open(self, worker: Worker) -> Box:
-        """The worker's mailbox, made now if there is none.
+        """The worker's mailbox, made now if there is none, and as its program says; its actor does not run.
 
         Raises:
-            OSError: it cannot be made.
+            OSError: it cannot be made, or made larger.
         """
-        if worker.box is None:
-            wanted = worker.program.mailbox.size
-            worker.box = Box(self._root, directory_of(worker.path), wanted)
-            worker.box.page.publish((table_part(worker.program.payload), 0))  # MB-2
+        wanted, box = worker.program.mailbox, worker.box
+        before = 0 if box is None else box.mailbox_bytes
+        if box is None:
+            box = worker.box = Box(self._root, directory_of(worker.path), wanted.size)
+            box.page.publish((table_part(worker.program.payload), 0))  # MB-2
             self._count_peers(worker)
-            if worker.box.mailbox_bytes < wanted:
-                self._reporter.mailbox_is_small(worker.path, worker.box.mailbox_bytes, wanted)
-        return worker.box
+        else:
+            box.resize(wanted.size)
+        box.set_refusing(wanted.when_full == "refuse")
+        if box.mailbox_bytes < wanted.size and box.mailbox_bytes != before:
+            self._reporter.mailbox_is_small(worker.path, box.mailbox_bytes, wanted.size)
+        return box
 
     def box_of(self, path: str, child: Child | None) -> Box | None:
         """The open mailbox of a path; one whose actor is still to be started is opened now. None: closed for good."""
@@ -83,10 +87,6 @@ class Mailboxes:
         box = self.open(worker or self.worker(path, child.spec.payload))
         box.set_life(page.STARTING)
         return box
-
-    def refuses(self, path: str) -> bool:
-        """A full mailbox refuses at once."""
-        return self._workers[path].program.mailbox.when_full == "refuse"
 
     def close(self, path: str) -> None:
         """It has stopped for good: end its mailbox."""

@@ -109,8 +109,7 @@ def _open(system: System, connection: Connection, request: control.Open, _fds: l
     ]
     if not boxes:
         raise ActorStopped(request.path, "no", "stopped for good")
-    refuse = system.troupe.mailboxes.refuses(paths[0])
-    opened = answer.Opened([box.directory for box in boxes], refuse)
+    opened = answer.Opened([box.directory for box in boxes])
     connection.answer(msgspec.to_builtins(opened), [box.page_fd for box in boxes])
 
 

@@ -115,7 +115,7 @@ class Routes:
                 opened = msgspec.convert(value, Opened)
                 route.set(
                     [
-                        use_letterbox(f"{self._directory}/{member}", fd, refuse=opened.refuse, user=self._user)
+                        use_letterbox(f"{self._directory}/{member}", fd, user=self._user)
                         for member, fd in zip(opened.members, fds, strict=True)
                     ]
                 )

@@ -141,6 +141,7 @@ class Troupe:
         box.set_life(page.RESTARTING if launch.incarnation > 1 else page.STARTING)
         box.set_control(page.RUN)
         box.page.forget_last_words()
+        box.turn_over()
         box.words[page.LISTENS] = box.words[page.BEAT_NS] = box.words[page.HOOK] = 0
         box.words[page.UNCOMMITTED] = 0
         # it counts on past what a zygote's death has taken over (`zygote_gone`)

@@ -1,11 +1,13 @@
 """The supervisor's side of a mailbox: it makes it, holds it through every incarnation, answers for the dead, closes it.
 
-BX-1  Held from the first start of a name until nothing will restart it: messages wait in it meanwhile.
+BX-1  Held from the first start of a name until it is stopped for good: messages wait in it meanwhile.
 BX-2  After a death the journal tells what had been started: those askers are told at once. A message with a retry left
       stays for the next incarnation.
 BX-3  Closing: the life word first, then drain, answer, unlink. A sender that wrote in between sees the word after its
       write.
 BX-4  A notice carries the mailbox's key, so that no frame that somebody else writes is one.
+BX-5  A mailbox of another size is the same one: its FIFO and its page are made larger where they are. So frames keep
+      their order, and senders notice nothing. It is made smaller once what waits fits into that.
 """
 
 import contextlib
@@ -61,6 +63,26 @@ class Box:
         self._snapshots: list[int] = []
         self.words = self.page.words
         self.words[page.MAILBOX_BYTES] = self.mailbox_bytes
+
+    def resize(self, nbytes: int) -> None:
+        """Have another size from now on (BX-5), while its actor does not run.
+
+        Raises:
+            OSError: there is no memory for a larger one: it keeps the one it has.
+        """
+        wanted = min(fifo.rounded(nbytes), page.MOST_MAILBOX_BYTES)
+        if wanted != self.mailbox_bytes:
+            page.grow(self.page, self.page_fd, wanted)  # first: a read takes all that the FIFO holds (JO-1)
+            self.mailbox_bytes = self.words[page.MAILBOX_BYTES] = fifo.resize(self._mailbox, wanted)
+
+    def set_refusing(self, refuses: bool) -> None:  # a word of the page
+        """Say whether senders are refused at once when it is full."""
+        self.words[page.REFUSES] = refuses
+
+    def turn_over(self) -> None:
+        """A new incarnation begins: what earlier ones have committed covers nothing of it, whatever its class is."""
+        self.words[page.EPOCH] += 1
+        self.words[page.URGENT_EPOCH] += 1
 
     def set_life(self, life: int) -> None:
         """Say how the actor is: `page.STARTING`, READY, RESTARTING."""

@@ -7,7 +7,9 @@ FF-2  Whoever holds a FIFO open keeps what is in it. The supervisor holds every 
 
 import contextlib
 import ctypes
+import errno
 import fcntl
+import mmap
 import os
 import struct
 import termios
@@ -65,10 +67,24 @@ def create(path: str, nbytes: int) -> tuple[int, int]:
         os.unlink(path)
         os.mkfifo(path, 0o600)
     fd = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    return fd, resize(fd, nbytes)
+
+
+def resize(fd: int, nbytes: int) -> int:
+    """Give a FIFO another size; what is in it stays. Returns the size granted: the present one where another is not."""
     try:
-        return fd, fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, nbytes)
+        return fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, nbytes)
     except PermissionError:  # EPERM: over pipe-user-pages-soft or pipe-max-size; what the kernel gave is used
-        return fd, fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ)
+        return fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ)
+    except OSError as exc:
+        if exc.errno != errno.EBUSY:  # it holds more than that
+            raise
+        return fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ)
+
+
+def rounded(nbytes: int) -> int:
+    """The size that the kernel makes of one that is wanted: a power of two of pages."""
+    return 1 << (max(nbytes, mmap.PAGESIZE) - 1).bit_length()
 
 
 def open_read(path: str) -> int:

@@ -16,7 +16,7 @@ from actors.errors import Delivered
 from runtime.commons import Commons, identity_of
 from runtime.mailbox import aside, fifo
 from runtime.mailbox.outbox import Outbox
-from runtime.mailbox.page import ATTENTION, CLOSED, IN_HAND, LIFE, READY, URGENT_LANE, Page, unread_bytes
+from runtime.mailbox.page import ATTENTION, CLOSED, IN_HAND, LIFE, READY, REFUSES, URGENT_LANE, Page, unread_bytes
 from runtime.wire.frame import ASK_AT, DONE, DROPPED, MOVED, QUEUED, walk
 
 _write = os.write
@@ -31,15 +31,14 @@ class Letterbox:
         users: who has use for it, and its page's identity.
     """
 
-    __slots__ = ("__weakref__", "_directory", "_fds", "_urgent", "fd", "outboxes", "page", "refuse", "users", "words")
+    __slots__ = ("__weakref__", "_directory", "_fds", "_urgent", "fd", "outboxes", "page", "users", "words")
 
-    def __init__(self, directory: str, page_fd: int, *, refuse: bool) -> None:
+    def __init__(self, directory: str, page_fd: int) -> None:
         """Open the FIFO below directory.
 
         Args:
             directory: of the mailbox.
             page_fd: the page's memfd; stays the caller's.
-            refuse: a full mailbox refuses at once.
         Raises:
             FileNotFoundError: the mailbox was just closed.
         """
@@ -52,7 +51,11 @@ class Letterbox:
         self.users: dict[object, tuple[int, int]] = {}
         self._directory = directory
         self._urgent: int | None = None
-        self.refuse = refuse
+
+    @property
+    def refuse(self) -> bool:
+        """A full mailbox refuses at once."""
+        return bool(self.words[REFUSES])
 
     def post(self, raw: bytes) -> bool:
         """Write one frame, at once. False when there is no room.
@@ -160,7 +163,7 @@ class Letterbox:
 _letterboxes: Commons[tuple[int, int], Letterbox] = Commons(Letterbox.close)
 
 
-def use_letterbox(directory: str, page_fd: int, *, refuse: bool, user: object) -> Letterbox:
+def use_letterbox(directory: str, page_fd: int, *, user: object) -> Letterbox:
     """The letterbox of this process for the mailbox in that directory (LB-2); arguments as of `Letterbox`.
 
     Args:
@@ -170,10 +173,9 @@ def use_letterbox(directory: str, page_fd: int, *, refuse: bool, user: object) -
     """
     page = identity_of(page_fd)  # what is in the directory may be another mailbox by now, of the same name
     with _letterboxes.lock:
-        box = _letterboxes.get(page, lambda: Letterbox(directory, page_fd, refuse=refuse))
+        box = _letterboxes.get(page, lambda: Letterbox(directory, page_fd))
         if box.is_closed():
             raise BrokenPipeError
-        box.refuse = refuse
         box.users[user] = page
     return box
 

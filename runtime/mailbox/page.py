@@ -4,7 +4,7 @@
     4096     message table, msgpack: 16 KiB
     20480    log: the last lines the actor logged or wrote to stderr, a ring of 8 KiB
     28672    journal of the urgent lane: 4 KiB
-    32768…   journal of the mailbox: the real size of the FIFO
+    32768…   journal of the mailbox: the real size of the FIFO, and a hole up to the largest there may be: 1 MiB
     …        concurrent messages in hand: 256 KiB, a hole until an actor with such messages allocates it
     -32768   last words: traceback of a crash or a failed start, native stack: 32 KiB
 
@@ -14,10 +14,12 @@ Who reads: everybody who was handed the memfd. Nothing is ever sent to learn an 
 that hangs.
 
 PG-1  Words are stored through `memoryview.cast("Q")`: one aligned 8-byte store. `struct.pack_into` zeroes first.
-PG-2  The memory is allocated at creation (`posix_fallocate`), the hole before it is used, and sealed against shrinking:
-      no SIGBUS.
+PG-2  The memory is allocated at creation (`posix_fallocate`), the holes before they are used, and sealed against
+      shrinking: no SIGBUS.
 PG-3  Last words come last, and the memory is sealed against growing: a native stack that is too long is cut by the
       kernel. faulthandler knows no bound, and would write on into the journals.
+PG-4  A mailbox keeps its page as long as its name is specified, also when it gets another size: whoever has mapped it
+      goes on. So there is room for the largest; memory is taken for what it is.
 """
 
 import contextlib
@@ -62,6 +64,8 @@ HOOK_NS = 27  # since when
 UNCOMMITTED = 28  # nonzero: it ends because its state cannot be committed
 ASIDE = 32  # bytes that may hold concurrent messages in hand
 MOVING = 33  # which frame is being set aside (runtime.mailbox.aside), 0 for none
+JOURNAL_BYTES = 34  # of the mailbox's journal, what memory it has: the largest size the mailbox has had
+REFUSES = 35  # nonzero: a full mailbox refuses at once
 
 STARTING, READY, RESTARTING, CLOSED = 1, 2, 3, 4  # life
 RUN, STOP_FINISH, STOP_DISCARD = 0, 1, 2  # control
@@ -79,6 +83,7 @@ LOG_RING_SIZE = 8192
 URGENT_JOURNAL_AT = LOG_RING_AT + LOG_RING_SIZE
 URGENT_JOURNAL_SIZE = 4096
 JOURNAL_AT = URGENT_JOURNAL_AT + URGENT_JOURNAL_SIZE
+MOST_MAILBOX_BYTES = 1 << 20  # as `actors.child.Mailbox`
 LAST_WORDS_SIZE = 32768
 ASIDE_BYTES = 256 * 1024
 _MADV_POPULATE_WRITE = 23  # linux/mman.h; it fails where a touch would be a SIGBUS
@@ -105,7 +110,7 @@ class Page:
     @property
     def journal(self) -> memoryview:
         """The mailbox's journal."""
-        return self.view[JOURNAL_AT : self.last_words_at - ASIDE_BYTES]
+        return self.view[JOURNAL_AT : JOURNAL_AT + self.words[JOURNAL_BYTES]]
 
     @property
     def aside(self) -> memoryview:
@@ -128,7 +133,7 @@ class Page:
         """Have it in this process's page tables, what is set aside excepted (PG-2); nothing is written."""
         with contextlib.suppress(OSError):  # before Linux 5.14 each first touch does
             self._map.madvise(
-                _MADV_POPULATE_WRITE, 0, (self.last_words_at - ASIDE_BYTES) // mmap.PAGESIZE * mmap.PAGESIZE
+                _MADV_POPULATE_WRITE, 0, (JOURNAL_AT + self.words[JOURNAL_BYTES]) // mmap.PAGESIZE * mmap.PAGESIZE
             )
 
     def lane(self, mark: int) -> memoryview:
@@ -224,9 +229,23 @@ def create(mailbox_bytes: int) -> int:
     Raises:
         OSError: ENOSPC or EFBIG, the memory cannot be had.
     """
-    aside_at = JOURNAL_AT + mailbox_bytes
-    nbytes = aside_at + ASIDE_BYTES + LAST_WORDS_SIZE
-    return allocated_around("understudy-page", nbytes, range(aside_at, aside_at + ASIDE_BYTES))
+    aside_at = JOURNAL_AT + MOST_MAILBOX_BYTES
+    hole = range(JOURNAL_AT + mailbox_bytes, aside_at + ASIDE_BYTES)
+    fd = allocated_around("understudy-page", aside_at + ASIDE_BYTES + LAST_WORDS_SIZE, hole)
+    os.pwrite(fd, mailbox_bytes.to_bytes(8, "little"), 8 * JOURNAL_BYTES)
+    return fd
+
+
+def grow(page: Page, fd: int, mailbox_bytes: int) -> None:
+    """Have room for a FIFO of that size, while its actor does not run; one that has the room already is left alone.
+
+    Raises:
+        OSError: ENOSPC, the memory cannot be had.
+    """
+    had = page.words[JOURNAL_BYTES]
+    if mailbox_bytes > had:
+        os.posix_fallocate(fd, JOURNAL_AT + had, mailbox_bytes - had)
+        page.words[JOURNAL_BYTES] = mailbox_bytes
 
 
 def place_of(word: int) -> int:

@@ -118,10 +118,9 @@ class Welcome(msgspec.Struct, frozen=True):
 
 
 class Opened(msgspec.Struct, frozen=True):
-    """Answer to Open: a mailbox directory and `when_full` for each process behind the name."""
+    """Answer to Open: a mailbox directory for each process behind the name."""
 
     members: list[str]
-    refuse: bool
 
 
 class Ok(msgspec.Struct, frozen=True, tag="ok"):

@@ -3,7 +3,9 @@
 import asyncio
 import os
 import signal
+import threading
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +18,11 @@ from actors import (
     BadSpec,
     Child,
     Mailbox,
+    MailboxFull,
     StartCycle,
     Tree,
     child,
+    deadline,
     dynamic,
     message,
     tree,
@@ -135,21 +139,124 @@ def test_a_changed_child_keeps_its_queue(supervisor: Supervisor, tmp_path: Path,
         held.result(timeout=5)
 
 
-def test_a_mailbox_of_another_size_is_made_when_what_was_queued_is_handled(
+class Scribe(Actor):
+    """Writes down what it handles, in its state and in a file."""
+
+    def __init__(self, file: str) -> None:
+        self.count = 0
+        self.fd = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+
+    def snapshot(self) -> int:
+        return self.count
+
+    def restore(self, count: int) -> None:
+        self.count = count
+
+    @message
+    def put(self, sender: int, number: int) -> int:
+        os.write(self.fd, f"{sender} {number}\n".encode())
+        self.count += 1
+        return self.count
+
+
+@pytest.mark.parametrize("host", ["process", "thread"])
+def test_a_mailbox_of_another_size_keeps_state_queue_and_order_while_others_send(
+    supervisor: Supervisor, tmp_path: Path, host: Any
+) -> None:
+    spec = child(Scribe, str(tmp_path / "log")).options(host=host)
+    supervisor.reload(root({"scribe": spec.options(mailbox=Mailbox(4096))}))
+    scribe = supervisor.ref("scribe", Scribe)
+    enough = threading.Event()
+    accepted: dict[int, int] = {}
+
+    def send(sender: int) -> None:
+        number = 0
+        while not enough.is_set():
+            with deadline(10):
+                scribe.put.tell(sender, number + 1) if sender else scribe.put(sender, number + 1)
+            number += 1
+        accepted[sender] = number
+
+    with ThreadPoolExecutor() as pool:
+        sending = [pool.submit(send, sender) for sender in range(3)]
+        try:
+            for nbytes in (65536, 4096, 1 << 20, 8192, 32768):
+                (change,) = supervisor.reload(root({"scribe": spec.options(mailbox=Mailbox(nbytes))}))
+                assert change.error == ""
+        finally:
+            enough.set()
+        for each in sending:
+            each.result()
+
+    total = sum(accepted.values())
+    assert scribe.put(9, 1) == total + 1
+    handled = [tuple(map(int, line.split())) for line in (tmp_path / "log").read_text().splitlines()]
+    for sender, count in accepted.items():
+        assert [number for who, number in handled if who == sender] == list(range(1, count + 1))
+    assert supervisor.letters() == []
+
+
+def test_a_mailbox_becomes_smaller_once_what_waits_fits_into_it(supervisor: Supervisor, tmp_path: Path) -> None:
+    spec = child(Gate).options(shutdown="kill")
+    supervisor.reload(root({"gate": spec}))
+    gate = supervisor.ref("gate", Gate)
+    gate.hold.tell(str(tmp_path / "in"), str(tmp_path / "never"))
+    assert wait_until((tmp_path / "in").exists)
+    for _ in range(8):
+        gate.note.tell(bytes(1500))  # two of them take a page each
+
+    assert done(supervisor.reload(root({"gate": spec.options(mailbox=Mailbox(4096))}))) == [("changed", "gate")]
+
+    assert gate.notes() == [bytes(1500)] * 8
+    supervisor.restart("gate")
+    assert supervisor.children()[0].mailbox_bytes == 4096
+    assert gate.note("still there") == 1
+
+
+def test_whether_a_full_mailbox_refuses_changes_for_those_who_know_it_already(
     supervisor: Supervisor, tmp_path: Path
 ) -> None:
-    supervisor.reload(root({"gate": child(Gate)}))
+    spec = child(Gate).options(mailbox=Mailbox(4096))
+    supervisor.reload(root({"gate": spec}))
     gate = supervisor.ref("gate", Gate)
-    held = gate.hold.ask(str(tmp_path / "in"), str(tmp_path / "out"))
-    queued = gate.note.ask("queued")
+    gate.note(0)
+
+    supervisor.reload(root({"gate": spec.options(mailbox=Mailbox(4096, "refuse"))}))
+
+    gate.hold.tell(str(tmp_path / "in"), str(tmp_path / "out"))
     assert wait_until((tmp_path / "in").exists)
+    with deadline(None), pytest.raises(MailboxFull):  # else it would wait for ever
+        for _ in range(9):
+            gate.note.tell(bytes(1500))
     (tmp_path / "out").touch()
 
-    supervisor.reload(root({"gate": child(Gate).options(mailbox=Mailbox(8192))}))
 
-    assert (held.result(timeout=5), queued.result(timeout=5)) == ("held", 1)
-    assert supervisor.children()[0].mailbox_bytes == 8192
-    assert gate.note("anew") == 1
+class Forgetful(Actor):
+    """Plays the part of `Scribe`, without a state."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+
+    @message
+    def put(self, sender: int, number: int) -> int:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return sender + number
+
+
+def test_what_an_earlier_class_has_committed_answers_no_message_of_the_next(
+    supervisor: Supervisor, tmp_path: Path
+) -> None:
+    """Both handle their first message at the same place of the same journal."""
+    supervisor.reload(root({"scribe": child(Scribe, str(tmp_path / "log"))}))
+    scribe = supervisor.ref("scribe", Scribe)
+    assert scribe.put(1, 1) == 1
+
+    supervisor.reload(root({"scribe": child(Forgetful, str(tmp_path / "log"))}))
+
+    with pytest.raises(ActorDied):
+        scribe.put(2, 2)
+    supervisor.reload(root({"scribe": child(Scribe, str(tmp_path / "log"))}))
+    assert scribe.put(3, 3) == 2
 
 
 def test_flags_apply_in_place(supervisor: Supervisor) -> None:

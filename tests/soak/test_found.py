@@ -55,7 +55,7 @@ def test_at_its_deadline_an_asker_learns_how_far_its_message_got(
     raw = frame.ask(0, b"payload", 77, 8, 9)
     box.page.journal[: len(raw)] = raw
     box.page.journal[STATE_AT] = state
-    letterbox = Letterbox(str(tmp_path / "one"), box.page_fd, refuse=False)
+    letterbox = Letterbox(str(tmp_path / "one"), box.page_fd)
 
     assert letterbox.verdict(77, 8) == delivered
     letterbox.close()
@@ -91,7 +91,7 @@ class ClosesMeanwhile:
 def test_a_frame_written_as_its_mailbox_was_being_closed_is_not_taken_for_one_that_was_not_written(
     box: Box, tmp_path: Path
 ) -> None:
-    letterbox = Letterbox(str(tmp_path / "one"), box.page_fd, refuse=False)
+    letterbox = Letterbox(str(tmp_path / "one"), box.page_fd)
     for post in (letterbox.post, letterbox.post_urgent):
         letterbox.words = cast("memoryview", ClosesMeanwhile())
 
@@ -135,7 +135,7 @@ def test_urgent_messages_that_come_together_as_the_lane_was_seen_empty_are_all_t
     kind, payload = codec.encode_call("hurry", (), {}, ())
     assert isinstance(payload, bytes)
     raw = frame.tell(kind, payload)
-    letterbox = Letterbox(str(tmp_path / "one"), box.page_fd, refuse=False)
+    letterbox = Letterbox(str(tmp_path / "one"), box.page_fd)
 
     def send_two() -> None:
         assert letterbox.post_urgent(raw)

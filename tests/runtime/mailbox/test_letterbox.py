@@ -26,7 +26,7 @@ def box(tmp_path: Path) -> Iterator[Box]:
 
 @pytest.fixture
 def letterbox(box: Box, tmp_path: Path) -> Iterator[Letterbox]:
-    made = Letterbox(str(tmp_path / "children/one"), box.page_fd, refuse=False)
+    made = Letterbox(str(tmp_path / "children/one"), box.page_fd)
     yield made
     made.close()
 

@@ -25,13 +25,29 @@ def made(fd: int) -> Iterator[Page]:
 
 
 def test_a_page_is_zero_has_room_for_the_journal_and_cannot_shrink(fd: int, made: Page) -> None:
-    assert not any(made.view)
+    assert [word for word, value in enumerate(made.words) if value] == [page.JOURNAL_BYTES]
     assert len(made.journal) == 32768
+    assert not any(made.journal)
     assert len(made.urgent_journal) == 4096
     with pytest.raises(PermissionError):
         os.ftruncate(fd, 0)
     with pytest.raises(PermissionError):
-        os.ftruncate(fd, 1 << 20)
+        os.ftruncate(fd, 1 << 24)
+
+
+def test_a_journal_grows_where_it_is_and_only_up_to_what_is_wanted_has_memory(fd: int, made: Page) -> None:
+    before = os.fstat(fd).st_blocks * 512
+    made.journal[:5] = b"frame"
+    other = Page(fd)
+
+    page.grow(made, fd, 1 << 20)
+    page.grow(made, fd, 4096)  # one that has more keeps it
+
+    assert before == page.JOURNAL_AT + 32768 + LAST_WORDS_SIZE
+    assert os.fstat(fd).st_blocks * 512 == before + (1 << 20) - 32768
+    assert len(other.journal) == 1 << 20
+    assert bytes(other.journal[:5]) == b"frame"
+    other.close()
 
 
 def test_words_are_seen_by_every_mapping(fd: int, made: Page) -> None:
