@@ -5,6 +5,7 @@ it too, or sleeps while the other one reads (leader and followers).
 
 CH-1  Every ask ends exactly once. An answer whose ask is not pending any more is dropped and counted.
 CH-2  The supervisor holds the FIFO's write end while the caller is registered: POLLHUP says that the system is gone.
+CH-3  What is overdue at one moment ends together: one walk through each mailbox's journal, whoever notices first.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ import select
 import sys
 import threading
 from collections.abc import Callable, Generator
+from heapq import heapify, heappop, heappush
 from time import monotonic_ns
 from typing import Any
 
@@ -42,6 +44,10 @@ from runtime.wire.parts import Payload
 
 READ_BYTES = 1 << 16
 _LEFT_BEHIND_NS = 50_000_000  # a loop ends its own asks at their deadlines; one that has ended cannot
+_DUE_SLACK = 64
+_REST = (
+    4  # a loop whose asks end one by one while their mailbox is full of frames: a fifth of its time at most goes there
+)
 _WAKE_SECONDS = 1.0  # for a thread to come back from poll(2)
 _read = os.read
 
@@ -100,10 +106,6 @@ class Pending:
         self.forget()
         self.settle(ok=False, value=error)
 
-    def verdict(self) -> Delivered:
-        """What became of it, at its deadline."""
-        return "no" if self.box is None else self.box.verdict(self.ask_id, self._channel.address)
-
     def settle(self, *, ok: bool, value: Any) -> None:
         """End the ask, and wake whoever waits for it."""
         self._outcome = (ok, value)
@@ -160,6 +162,7 @@ class Channel:
         self.address = address
         self.late = 0
         self.pending: dict[int, Pending] = {}
+        self._due: list[tuple[int, int]] = []  # a heap of deadlines; some of what has been answered
         self._codec = codec
         self._lease = lease
 
@@ -168,8 +171,10 @@ class Channel:
         self.pending.pop(ask_id, None)
 
     def add(self, pending: Pending) -> None:
-        """Wait for an answer."""
+        """Wait for an answer, until the ask's deadline."""
         self.pending[pending.ask_id] = pending
+        if pending.until_ns:
+            self._note_due(pending)
 
     def wait(self, pending: Pending, timeout_ns: int | None) -> None:
         """Block until that ask has ended, or raise TimeoutError at timeout_ns."""
@@ -247,22 +252,38 @@ class Channel:
         return len(raw)
 
     def expire(self, now_ns: int) -> int:
-        """End what is past its deadline; returns when the next one is due, 0 for never."""
-        earliest = 0
-        for pending in list(self.pending.values()):
-            if not pending.until_ns:
-                continue
-            if pending.until_ns <= now_ns:
-                self.expired(pending)
-            elif not earliest or pending.until_ns < earliest:
-                earliest = pending.until_ns
-        return earliest
+        """End what is past its deadline, all of it at once (CH-3); returns when the next one is due, 0 for never."""
+        due, pending = self._due, self.pending
+        overdue: list[Pending] = []
+        while due and (due[0][0] <= now_ns or due[0][1] not in pending):
+            each = pending.pop(heappop(due)[1], None)
+            if each is not None:
+                overdue.append(each)
+        self._end(overdue)
+        return due[0][0] if due else 0
 
-    def expired(self, pending: Pending) -> None:
-        """End one ask at its deadline, with the verdict that its mailbox's journal tells."""
-        self.forget(pending.ask_id)
-        detail = "no answer before the deadline"
-        pending.settle(ok=False, value=DeadlineExceeded(pending.actor, pending.verdict(), detail))
+    def overdue(self, pending: Pending, now_ns: int) -> None:
+        """A thread has seen that this ask is past its deadline."""
+        del pending  # and with it all others that are
+        self.expire(now_ns)
+
+    def _end(self, overdue: list[Pending]) -> None:
+        """End asks at their deadlines, with the verdicts that the journals of their mailboxes tell."""
+        by_box: dict[Letterbox, set[int]] = {}
+        for each in overdue:
+            if each.box is not None:
+                by_box.setdefault(each.box, set()).add(each.ask_id)
+        found = {box: box.verdicts(ask_ids, self.address) for box, ask_ids in by_box.items()}
+        for each in overdue:
+            verdict: Delivered = "no" if each.box is None else found[each.box].get(each.ask_id, "unknown")
+            each.settle(ok=False, value=DeadlineExceeded(each.actor, verdict, "no answer before the deadline"))
+
+    def _note_due(self, pending: Pending) -> None:
+        due = self._due
+        heappush(due, (pending.until_ns, pending.ask_id))
+        if len(due) > 2 * len(self.pending) + _DUE_SLACK:  # most have been answered
+            self._due = [(each.until_ns, each.ask_id) for each in list(self.pending.values()) if each.until_ns]
+            heapify(self._due)
 
     def fail_all(self) -> None:
         """The system is gone (CH-2)."""
@@ -340,8 +361,9 @@ class ThreadChannel(Channel):
                     if ok:
                         return value
                     raise value
-            pending = self.pending[ask_id] = Pending(self, ask_id, actor, until_ns)
+            pending = Pending(self, ask_id, actor, until_ns)
             pending.box = box
+            self.add(pending)
             if raw:
                 self._dispatch(raw)  # late answers of others first, or among them ours
             else:
@@ -349,7 +371,7 @@ class ThreadChannel(Channel):
         else:
             pending = Pending(self, ask_id, actor, until_ns)
             pending.box = box
-            self.expired(pending)
+            self._end([pending])
         self.wait(pending, None)
         return pending.result()
 
@@ -402,9 +424,17 @@ class LoopChannel(Channel):
 
     def add(self, pending: Pending) -> None:
         """Wait for an answer, until the ask's deadline."""
-        self.pending[pending.ask_id] = pending
+        super().add(pending)
         if pending.until_ns and (not self._timer_ns or pending.until_ns < self._timer_ns):
             self._set_timer(pending.until_ns)
+
+    def overdue(self, pending: Pending, now_ns: int) -> None:
+        """See `Channel.overdue`; those of a loop that runs are its own to end."""
+        if self.loop is None or self.loop.is_closed():
+            self.expire(now_ns)
+        else:
+            self.forget(pending.ask_id)
+            self._end([pending])
 
     def _on_readable(self) -> None:
         if not self.read():
@@ -420,7 +450,10 @@ class LoopChannel(Channel):
             self._timer = self.loop.call_later((due_ns - monotonic_ns()) / 1e9, self._on_due)
 
     def _on_due(self) -> None:
-        self._set_timer(self.expire(monotonic_ns()))
+        start_ns = monotonic_ns()
+        next_ns = self.expire(start_ns)
+        now_ns = monotonic_ns()
+        self._set_timer(next_ns and max(next_ns, now_ns + _REST * (now_ns - start_ns)))
 
     def close(self) -> None:
         """Stop reading; the descriptor stays its owner's to close."""
@@ -467,7 +500,7 @@ def _end(fd: int) -> None:
 def _past(pending: Pending, channel: Channel, timeout_ns: int | None) -> None:
     now_ns = monotonic_ns()
     if pending.until_ns and now_ns >= pending.until_ns:
-        channel.expired(pending)
+        channel.overdue(pending, now_ns)
     elif timeout_ns is not None and now_ns >= timeout_ns:
         raise TimeoutError(f"{pending.actor}: no answer yet; the ask lives on")
 

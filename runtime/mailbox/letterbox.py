@@ -10,6 +10,7 @@ LB-2  A process has one letterbox for each mailbox, which all of its threads and
 import asyncio
 import os
 import select
+from collections.abc import Container, Iterator
 from time import monotonic_ns
 
 from actors.errors import Delivered
@@ -17,7 +18,7 @@ from runtime.commons import Commons, identity_of
 from runtime.mailbox import aside, fifo
 from runtime.mailbox.outbox import Outbox
 from runtime.mailbox.page import ATTENTION, CLOSED, IN_HAND, LIFE, READY, REFUSES, URGENT_LANE, Page, unread_bytes
-from runtime.wire.frame import ASK_AT, DONE, DROPPED, MOVED, QUEUED, walk
+from runtime.wire.frame import ASK_AT, DONE, DROPPED, MOVED, QUEUED, scan, walk
 
 _write = os.write
 _NOT_READY, _CLOSED = 1 << 40, 1 << 41
@@ -133,19 +134,27 @@ class Letterbox:
         waiting = fifo.queued_bytes(self.fd) + unread_bytes(words) + bool(words[IN_HAND])
         return waiting if life == READY else waiting + (_CLOSED if life == CLOSED else _NOT_READY)
 
-    def verdict(self, ask_id: int, reply_to: int) -> Delivered:
-        """What became of an ask whose deadline has passed, as far as the journal tells.
+    def verdicts(self, ask_ids: Container[int], reply_to: int) -> dict[int, Delivered]:
+        """What became of asks of one caller whose deadlines have passed, as far as the journal tells; one walk for all.
 
         "no" only of a frame that was dropped for its deadline, or is queued there: since that has passed, it will be.
+        What is not found is left out.
         """
-        journals = [walk(area, 0, len(area)) for area in (self.page.journal, self.page.urgent_journal)]
-        for headers in (*journals, aside.frames(self.page)):  # a look at one moment: the actor goes on
-            for header in headers:
-                if header.ask_id == ask_id and header.reply_to == reply_to and header.state != MOVED:
-                    if header.state in (QUEUED, DROPPED):
-                        return "no"
-                    return "done" if header.state == DONE else "started"
-        return "unknown"
+        found: dict[int, Delivered] = {}
+        for ask_id, state in self._asked(reply_to):
+            if ask_id in ask_ids and state != MOVED and ask_id not in found:
+                found[ask_id] = "no" if state in (QUEUED, DROPPED) else "done" if state == DONE else "started"
+        return found
+
+    def _asked(self, reply_to: int) -> Iterator[tuple[int, int]]:
+        """Number and state of each ask of that caller in the page, at one moment: the actor goes on."""
+        for area in (self.page.journal, self.page.urgent_journal):
+            for _, fields in scan(area, 0, len(area)):
+                if fields[6] == reply_to:
+                    yield fields[5], fields[1]
+        for header in aside.frames(self.page):
+            if header.reply_to == reply_to:
+                yield header.ask_id, header.state
 
     def close(self) -> None:
         """Close both FIFOs and unmap the page, now: nobody uses it any more. Else the last user's letting go does."""

@@ -22,6 +22,7 @@ FR-2  A frame whose two lengths differ was cut short; it is never decoded. What 
 """
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 PIPE_BUF = 4096  # pipe(7): a write of at most PIPE_BUF bytes is atomic; 4096 on Linux
@@ -156,22 +157,33 @@ class Header:
         return bool(self.flags & ASK)
 
 
+Fields = tuple[int, int, int, int, int, int, int, int, int]
+"""Of a message frame's header: length, state, flags, retry, index, ask id, reply address, deadline, body."""
+
+
 def walk(view: memoryview, start: int, end: int) -> list[Header]:
     """The headers of the whole frames from start on, up to a length of 0 or to end; what is no frame is skipped."""
-    headers: list[Header] = []
+    return [Header(offset, *fields) for offset, fields in scan(view, start, end)]
+
+
+def scan(view: memoryview, start: int, end: int) -> Iterator[tuple[int, Fields]]:
+    """As `walk`, plainly: where each frame begins, and the fields of its header."""
     offset = start
     while offset + OVERHEAD <= end:
-        fields = unpack_header(view, offset)
-        length: int = fields[0]
-        if is_whole(view, offset, length, end):
-            headers.append(Header(offset, *fields))
-            offset += length
-            continue
+        fields: Fields = unpack_header(view, offset)
+        length = fields[0]
+        behind = offset + length
+        # is_whole, which would take as long as all else
+        if OVERHEAD <= length <= PIPE_BUF and behind <= end:
+            trailer: int = unpack_length(view, behind - TRAILER)[0]
+            if trailer == length | END:
+                yield offset, fields
+                offset = behind
+                continue
         before = max(start, offset - 1)
         if not length and not is_whole(view, before, unpack_length(view, before)[0], end):
             break
         offset = next_whole(view, before, end)
-    return headers
 
 
 def next_whole(view: memoryview, start: int, end: int) -> int:

@@ -57,7 +57,7 @@ def test_at_its_deadline_an_asker_learns_how_far_its_message_got(
     box.page.journal[STATE_AT] = state
     letterbox = Letterbox(str(tmp_path / "one"), box.page_fd)
 
-    assert letterbox.verdict(77, 8) == delivered
+    assert letterbox.verdicts({77}, 8) == {77: delivered}
     letterbox.close()
 
 

@@ -75,16 +75,16 @@ def test_the_verdict_is_the_frames_state_in_the_journal(letterbox: Letterbox, st
     journal[: len(raw)] = raw
     journal[len(frame.ask(0, b"other", 6, 70, 1)) + STATE_AT] = state
 
-    assert letterbox.verdict(7, 70) == verdict
-    assert letterbox.verdict(7, 71) == "unknown"
-    assert letterbox.verdict(8, 70) == "unknown"
+    assert letterbox.verdicts({7, 8}, 70) == {7: verdict}
+    assert letterbox.verdicts({7}, 71) == {}
+    assert letterbox.verdicts({6, 7}, 70) == {6: "no", 7: verdict}
 
 
 def test_the_verdict_looks_at_the_second_lane_too(letterbox: Letterbox) -> None:
     raw = frame.ask(0, b"urgent", 9, 70, 1)
     letterbox.page.urgent_journal[: len(raw)] = raw
 
-    assert letterbox.verdict(9, 70) == "no"
+    assert letterbox.verdicts({9}, 70) == {9: "no"}
 
 
 def test_one_that_is_ready_is_always_less_loaded_than_one_that_is_not(letterbox: Letterbox, box: Box) -> None:
