@@ -16,6 +16,7 @@ from actors import (
     AskCycle,
     BadActor,
     DeadlineExceeded,
+    HandlerFailed,
     NoContext,
     NoSuchMessage,
     NotAMessage,
@@ -257,7 +258,7 @@ def test_deadline_none_does_not_lift_an_inherited_deadline(start: Start, tmp_pat
     gate = start(child(Gate))
     asker = start(child(Asker, gate))
 
-    with deadline(0.1), pytest.raises(DeadlineExceeded):
+    with deadline(0.1), pytest.raises((DeadlineExceeded, HandlerFailed)):  # both asks end at one moment
         asker.ask_hold_without_a_deadline(str(tmp_path / "in"), str(tmp_path / "go"))
     with deadline(0.05), pytest.raises(DeadlineExceeded):  # the gate is still busy
         gate.note(0)
