@@ -1,11 +1,14 @@
 """The death certificate: everything that is known of one death, in one object.
 
 The supervisor writes it once per death. Callers (`ActorDied.certificate`), watchers (`on_down`), logs and the
-command line show the same object; `summary()` is the one line, `report()` the whole page.
+command line show the same object; `summary()` is the one line, `report()` the whole page: both are for people, and
+`printable`; the fields are what the actor said.
 """
 
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Self
+
+from actors.printable import printable
 
 _KILLED_FOR = {
     "watchdog": "watchdog: a message was in hand for too long",
@@ -91,7 +94,7 @@ class DeathCertificate:
             hand = f" while handling {name} for {self.in_hand.age_seconds:.3f} s (attempt {self.in_hand.attempt})"
         phase = {"start": " while starting", "stop": " while stopping"}.get(self.phase, "")
         pid = f"thread of pid {self.pid}" if self.host == "thread" else f"pid {self.pid}"
-        return f"{self.actor} #{self.incarnation} ({pid}) died{phase}: {self.reason}{hand}"
+        return printable(f"{self.actor} #{self.incarnation} ({pid}) died{phase}: {self.reason}{hand}")
 
     def report(self) -> str:
         """The whole certificate as text, several lines."""
@@ -102,7 +105,7 @@ class DeathCertificate:
             parts += ["stacks:", self.native_stack.rstrip()]
         if self.log_lines:
             parts += ["last log lines:", *self.log_lines]
-        return "\n".join(parts)
+        return printable("\n".join(parts))
 
     def trimmed(self, nbytes: int) -> Self:
         """The same certificate with its texts cut to about nbytes in all; the innermost calls are kept."""

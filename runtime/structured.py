@@ -5,11 +5,14 @@ Nothing global is configured: a program's own structlog and logging settings sta
 """
 
 import contextlib
+import io
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
+from actors.printable import printable
 from runtime.stderr import KeptStderr, SharedStderr
 
 _rich = sys.modules.get("rich")
@@ -19,6 +22,8 @@ import structlog  # noqa: E402
 
 if _rich is None:
     del sys.modules["rich"]
+
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")  # the renderer's: what others say has none left
 
 
 def line_logger(
@@ -38,13 +43,13 @@ def line_logger(
     is_console = (os.environ.get("UNDERSTUDY_LOG") or ("console" if sys.stderr.isatty() else "json")) == "console"
     processors: list[Any] = [structlog.processors.add_log_level, structlog.processors.TimeStamper(fmt="iso")]
     if is_console:
-        processors.append(structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback))
+        processors += [visible, console_renderer()]
     else:
         processors += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=repr)]
     if keep is not None:
 
         def kept(_logger: object, _name: str, line: Any) -> Any:
-            keep(line)
+            keep(_COLOUR.sub("", line))
             return line
 
         processors.append(kept)
@@ -56,6 +61,39 @@ def line_logger(
     ).bind(**bound or {})
     printer.tell_by(lambda count: made.warning("log lines could not be written", count=count))
     return made
+
+
+def console_renderer() -> Any:
+    """Of lines for eyes, of what `visible` has seen."""
+    return structlog.dev.ConsoleRenderer(exception_formatter=_print_traceback)
+
+
+def visible(_logger: object, _name: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The same fields, in which nothing is left that a terminal would obey: colours are the renderer's alone."""
+    return {
+        printable(name): value if name == "exc_info" or value is None else _Shown.of(value)
+        for name, value in fields.items()
+    }
+
+
+class _Shown:
+    """A value whose repr is printable; renderers take a text as it is, and of all else the repr."""
+
+    def __init__(self, value: object) -> None:
+        self._value = value
+
+    @classmethod
+    def of(cls, value: Any) -> Any:
+        return printable(value) if isinstance(value, str) else cls(value)
+
+    def __repr__(self) -> str:
+        return printable(repr(self._value))
+
+
+def _print_traceback(stream: TextIO, exc_info: Any) -> None:
+    text = io.StringIO()
+    structlog.dev.plain_traceback(text, exc_info)
+    stream.write(printable(text.getvalue()))
 
 
 class LinePrinter:

@@ -4,7 +4,7 @@ A command's module is imported when the command is used: `ps` does not wait for 
 `version` for a client of running systems. That is done in one place, `_loaded`.
 
 CM-1  Whatever goes wrong is one line `error: …` on stderr (of a configuration: its problem lines) and an exit code of
-      `runtime.cli.outcome`.
+      `runtime.cli.outcome`. Where nobody reads stdout any more, it ends as SIGPIPE ends other programs: without a line.
 """
 
 import importlib
@@ -14,7 +14,8 @@ from collections.abc import Sequence
 import click
 
 from actors.errors import ActorError
-from runtime.cli.outcome import INTERRUPTED, OK, code_of, text_of
+from runtime.cli.outcome import FAILED, INTERRUPTED, OK, UNREAD, code_of, text_of
+from runtime.cli.output import Unwritable, complain
 from runtime.cli.system import Doors
 
 _COMMANDS = {
@@ -45,14 +46,25 @@ def main(args: Sequence[str] | None = None, *, doors: Doors | None = None) -> in
     """
     words = list(sys.argv[1:] if args is None else args) or ["--help"]
     try:
-        code = _understudy.main(words, prog_name="understudy", standalone_mode=False, obj=doors)
+        return _run(words, doors)
+    except Unwritable as exc:
+        if exc.is_unread():
+            return UNREAD
+        complain(f"error: {exc}")
+        return FAILED
+
+
+def _run(words: Sequence[str], doors: Doors | None) -> int:
+    """CM-1."""
+    try:
+        code = _understudy.main(list(words), prog_name="understudy", standalone_mode=False, obj=doors)
     except click.Abort:
         return INTERRUPTED
     except click.ClickException as exc:
-        click.echo(f"error: {exc.format_message()}", err=True)
+        complain(f"error: {exc.format_message()}")
         return exc.exit_code
     except ActorError as exc:
-        click.echo(text_of(exc), err=True)
+        complain(text_of(exc))
         return code_of(exc)
     return code if isinstance(code, int) else OK
 
@@ -79,7 +91,7 @@ def _understudy(ctx: click.Context) -> None:
     \b
     Exit codes: 0 ok; 1 the system failed or gave up; 2 bad usage or configuration;
     3 no such system or child, or it is not running; 4 the message failed;
-    130, 143, 129 after Ctrl-C, SIGTERM, SIGHUP.
+    130, 143, 129 after Ctrl-C, SIGTERM, SIGHUP; 141 when nobody reads its output.
     """  # noqa: D301  # the backspace is what click knows a block by that it must not rewrap
     if ctx.obj is None and ctx.invoked_subcommand in _TALKING:
         ctx.obj = _loaded(_DOORS)

@@ -3,6 +3,7 @@
 import click
 
 from actors.errors import NotFound
+from runtime.cli.output import say
 from runtime.cli.system import Doors, attached
 
 _system = click.option("--system", metavar="NAME", help="The system; default: the only one that runs.")
@@ -17,7 +18,7 @@ def restart(doors: Doors, name: str, *, system: str | None, code: bool) -> None:
     """Restart an actor, or a supervisor with all below it. No other actor is touched."""
     with attached(doors, system) as running:
         running.restart(name, code=code)
-    click.echo(f"restarted {name}")
+    say(f"restarted {name}")
 
 
 @click.command()
@@ -33,4 +34,4 @@ def stop(doors: Doors, name: str, *, system: str | None) -> None:
             if name != running.name:
                 raise
             raise NotFound(name, "no such child; the system itself is stopped without a NAME") from exc
-        click.echo(f"stopped {name or running.name}")
+        say(f"stopped {name or running.name}")

@@ -8,6 +8,7 @@ import click
 from actors.child import Tree
 from actors.errors import ConfigError
 from runtime.cli.outcome import OK, USAGE
+from runtime.cli.output import complain, reserved, say, say_json, say_json_text
 from runtime.config import json_schema, load
 
 
@@ -20,24 +21,25 @@ def check(file: Path, *, as_json: bool) -> int:
     Exits 0, or 2 with a line `file:line: key: expected …, got …` per problem.
     """
     try:
-        config = load(file)
+        with reserved(only_if=as_json):
+            config = load(file)
     except ConfigError as exc:
         if as_json:
-            click.echo(json.dumps({"file": str(file), "problems": exc.problems}, ensure_ascii=False))
+            say_json({"file": str(file), "problems": exc.problems})
         else:
-            click.echo(str(exc), err=True)
+            complain(str(exc))
         return USAGE
     if as_json:
-        click.echo(json.dumps({"file": str(file), "problems": [], "name": config.name}, ensure_ascii=False))
+        say_json({"file": str(file), "problems": [], "name": config.name})
     else:
-        click.echo(f"{file}: ok: system {config.name}, {_actors_in(config.tree)} actor(s)")
+        say(f"{file}: ok: system {config.name}, {_actors_in(config.tree)} actor(s)")
     return OK
 
 
 @click.command()
 def schema() -> None:
     """Print the JSON schema of configuration files, for editors."""
-    click.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+    say_json_text(json.dumps(json_schema(), indent=2, ensure_ascii=False))
 
 
 def _actors_in(tree: Tree) -> int:

@@ -1,6 +1,5 @@
 """`understudy letters`: messages that nobody handled; what they carried is never shown."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -10,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from actors.letter import Letter
-from runtime.cli.show import console
+from runtime.cli.output import say, say_json, show
 from runtime.cli.system import Doors, attached
 
 
@@ -28,17 +27,17 @@ def letters(  # one for each option
     with attached(doors, system) as running:
         for number in resend:
             running.resend(number)
-            click.echo(f"resent {number}")
+            say(f"resent {number}")
         for number in drop:
             running.drop(number)
-            click.echo(f"dropped {number}")
+            say(f"dropped {number}")
         if resend or drop:
             return
         found = running.letters(name)
     if as_json:
-        click.echo(json.dumps([asdict(letter) for letter in found], ensure_ascii=False))
+        say_json([asdict(letter) for letter in found])
     else:
-        console().print(_table_of(found))
+        show(_table_of(found))
 
 
 def _table_of(found: Sequence[Letter]) -> Table:

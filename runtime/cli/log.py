@@ -8,11 +8,13 @@ from typing import TextIO
 
 import structlog
 
+from runtime.structured import console_renderer, visible
+
 
 def configure_logging(stream: TextIO) -> None:
     """Let all of structlog in this process write to the stream, from level INFO on."""
     last: list[structlog.typing.Processor] = (
-        [structlog.dev.ConsoleRenderer()]
+        [visible, console_renderer()]
         if stream.isatty()
         else [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
     )

@@ -21,6 +21,7 @@ ABSENT = 3  # no such system or child, or it is not running
 UNANSWERED = 4  # the message failed
 SIGNALLED = 128  # plus the signal's number, as shells have it
 INTERRUPTED = 130
+UNREAD = 141  # SIGPIPE's: its output's reader went away
 
 
 def code_of(error: ActorError) -> int:

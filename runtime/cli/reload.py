@@ -4,14 +4,14 @@ The file is read and its classes are imported by this command's own process, so 
 now. `understudy run`, which imported them long ago, has the same done by a process of its own when it gets SIGHUP.
 """
 
-import json
 from pathlib import Path
 
 import click
 import msgspec
 
 from runtime.cli.outcome import FAILED, OK
-from runtime.cli.show import console, table_of_changes
+from runtime.cli.output import complain, reserved, say, say_json, show
+from runtime.cli.show import table_of_changes
 from runtime.cli.system import Doors, attached
 from runtime.config import load
 
@@ -27,18 +27,19 @@ def reload(doors: Doors, file: Path, *, system: str | None, as_json: bool) -> in
     Removed actors stop, changed ones restart one by one with their queues, new ones start, all others are not touched.
     A faulty file changes nothing (exit 2); where something could not be started, the rest is done (exit 1).
     """
-    config = load(file)
+    with reserved(only_if=as_json):
+        config = load(file)
     with attached(doors, system or config.name) as running:
         changes = running.reload(config.tree, path=config.path)
         name = running.name
     if as_json:
         plain = [msgspec.structs.asdict(change) for change in changes]
-        click.echo(json.dumps({"system": name, "changes": plain}, ensure_ascii=False))
+        say_json({"system": name, "changes": plain})
     elif changes:
-        console().print(table_of_changes(changes))
+        show(table_of_changes(changes))
     else:
-        click.echo(f"{name}: nothing has changed")
+        say(f"{name}: nothing has changed")
     failed = [change for change in changes if change.error]
     for change in failed:
-        click.echo(f"error: {change.path}: {change.error}", err=True)
+        complain(f"error: {change.path}: {change.error}")
     return FAILED if failed else OK

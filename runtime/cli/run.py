@@ -8,16 +8,16 @@ RN-2  The exit code is 128 + the signal's number after a signal; else 0 when the
 RN-3  A signal while the system is starting closes it as far as it has come.
 RN-4  SIGHUP reads the file again, in a process of its own that imports what it names anew; a faulty one changes
       nothing. Where it comes because the terminal was closed it is a signal like SIGTERM.
+RN-5  A stdout that nobody reads, or that is full, ends no system: what cannot be printed is left out.
 """
 
-import contextlib
-import json
 import logging
 import os
 import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
@@ -30,7 +30,8 @@ import structlog
 from actors.errors import ActorError, SystemGone
 from runtime.cli.log import configure_logging
 from runtime.cli.outcome import FAILED, OK, SIGNALLED
-from runtime.cli.show import console, plain, table_of_changes, tree_of
+from runtime.cli.output import Unwritable, complain, reserved, say_json, show, silence
+from runtime.cli.show import plain, table_of_changes, tree_of
 from runtime.cli.system import Doors, System
 from runtime.config import load
 from runtime.wire.answer import Ending
@@ -71,10 +72,15 @@ def run(doors: Doors, file: Path, *, as_json: bool) -> int:
     Ctrl-C stops it in reverse order of start, a second Ctrl-C at once. SIGHUP reads the file again and applies what
     has changed. Logs go to stderr.
     """
-    config = load(file)
-    configure_logging(sys.stderr)
-    system = doors.supervisor(config.name, config.tree, config.path)
     as_json = as_json or not sys.stdout.isatty()
+    with reserved(only_if=as_json):
+        config = load(file)
+        configure_logging(sys.stderr)
+        system = doors.supervisor(config.name, config.tree, config.path)
+        return _run(doors, file, system, as_json=as_json)
+
+
+def _run(doors: Doors, file: Path, system: System, *, as_json: bool) -> int:
     happenings: SimpleQueue[_Happening] = SimpleQueue()
     hang_up = _HangUp()
     with _queueing(happenings), _closing(system):
@@ -128,17 +134,15 @@ class _HangUp:
             return False
         for stream in (sys.__stdout__, sys.__stderr__):
             if stream is not None:
-                _silence(stream.fileno())
+                _silence_lost(stream.fileno())
         return True
 
 
-def _silence(fd: int) -> None:
+def _silence_lost(fd: int) -> None:
     try:
         os.write(fd, b"")
     except OSError:  # of a terminal that is gone
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, fd)
-        os.close(nowhere)
+        silence(fd)
 
 
 def _has_terminal() -> bool:
@@ -168,12 +172,12 @@ class _Reloads:
             log = structlog.get_logger().bind(system=self._system)
             log.info("reloading", file=str(self._file))
             done = self._doors.reload(self._file, self._system)
-            if self._as_json:
-                changes = [msgspec.structs.asdict(change) for change in done.changes]
-                line = {"event": "reloaded", "system": self._system, "code": done.code, "changes": changes}
-                click.echo(json.dumps(line))
-            else:
-                console().print(table_of_changes(done.changes))
+            with suppress(Unwritable):  # RN-5
+                if self._as_json:
+                    changes = [msgspec.structs.asdict(change) for change in done.changes]
+                    say_json({"event": "reloaded", "system": self._system, "code": done.code, "changes": changes})
+                else:
+                    show(table_of_changes(done.changes))
             if done.code:
                 log.error("reload failed", code=done.code)
             else:
@@ -188,7 +192,7 @@ def _wait(system: System, happenings: "SimpleQueue[_Happening]") -> None:
 
 
 def _stop(system: System) -> None:
-    with contextlib.suppress(ActorError):  # whatever hinders it, the loop learns the end from _wait
+    with suppress(ActorError):  # whatever hinders it, the loop learns the end from _wait
         system.stop()
 
 
@@ -197,11 +201,12 @@ def _announce(system: System, *, as_json: bool) -> None:
         statuses = system.status()
     except SystemGone:  # over before it could be looked at: how, the loop says
         return
-    if as_json:
-        children = [plain(status) for status in statuses]
-        click.echo(json.dumps({"event": "started", "system": system.name, "children": children}))
-    else:
-        console().print(tree_of(system.name, statuses))
+    with suppress(Unwritable):  # RN-5
+        if as_json:
+            children = [plain(status) for status in statuses]
+            say_json({"event": "started", "system": system.name, "children": children})
+        else:
+            show(tree_of(system.name, statuses))
     structlog.get_logger().info("started", system=system.name, actors=sum(s.kind == "worker" for s in statuses))
 
 
@@ -214,25 +219,26 @@ def _report(system: System, ending: Ending | None, signalled: int, *, as_json: b
     if as_json:
         written = certificate.to_dict() if certificate is not None else None
         ended = {"event": "ended", "system": system.name, "reason": reason, "gave_up": gave_up, "certificate": written}
-        click.echo(json.dumps(ended))
+        with suppress(Unwritable):  # RN-5
+            say_json(ended)
     if signalled or not gave_up:  # what a signal ended did not give up, however it ended
         return SIGNALLED + signalled if signalled else OK
-    click.echo(f"error: system {system.name!r} gave up: {reason}", err=True)
+    complain(f"error: system {system.name!r} gave up: {reason}")
     if certificate is not None:
-        click.echo(certificate.report(), err=True)
+        complain(certificate.report())
     return FAILED
 
 
-@contextlib.contextmanager
+@contextmanager
 def _closing(system: System) -> Iterator[None]:
     try:
         yield
     finally:
-        with contextlib.suppress(ActorError):  # it has ended, or did not come far enough to be closed in order
+        with suppress(ActorError):  # it has ended, or did not come far enough to be closed in order
             system.close()
 
 
-@contextlib.contextmanager
+@contextmanager
 def _interrupting() -> Iterator[None]:
     """While the system starts: a signal is an exception in the main thread, since that is where the start waits."""
 
@@ -243,7 +249,7 @@ def _interrupting() -> Iterator[None]:
         yield
 
 
-@contextlib.contextmanager
+@contextmanager
 def _queueing(happenings: "SimpleQueue[_Happening]") -> Iterator[None]:
     """While the system runs: a signal is a happening. SimpleQueue.put is reentrant, so a handler may call it."""
 
@@ -254,7 +260,7 @@ def _queueing(happenings: "SimpleQueue[_Happening]") -> Iterator[None]:
         yield
 
 
-@contextlib.contextmanager
+@contextmanager
 def _handling(handler: "signal._HANDLER", numbers: Sequence[signal.Signals]) -> Iterator[None]:
     before = {number: signal.signal(number, handler) for number in numbers}
     try:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import msgspec
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
@@ -19,13 +18,6 @@ _COLOURS = {
 }
 _CHANGE_COLOURS = {"added": "green", "removed": "yellow", "changed": "cyan", "replaced": "cyan"}
 _UNITS = (("G", 1 << 30), ("M", 1 << 20), ("K", 1 << 10))
-_PIPED_WIDTH = 200  # columns, where there is no terminal to fit
-
-
-def console() -> Console:
-    """Of stdout: as wide as the terminal; wide enough for whole lines where there is none."""
-    made = Console()
-    return made if made.is_terminal else Console(width=_PIPED_WIDTH)
 
 
 def plain(status: ChildStatus) -> dict[str, object]:

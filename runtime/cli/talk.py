@@ -7,10 +7,11 @@ from typing import Any
 import click
 
 from actors.deadline import deadline
-from actors.errors import ActorDied, ActorError, AskFailed, RemoteError
+from actors.errors import ActorDied, ActorError, AskFailed, NoSuchMessage, RemoteError
 from runtime.cli.argument import json_text, parse_words
 from runtime.cli.outcome import OK, UNANSWERED, code_of
-from runtime.cli.system import Doors, attached
+from runtime.cli.output import complain, reserved, say, say_json, say_json_text
+from runtime.cli.system import Doors, System, attached
 
 # -1 is a number, not an option; `parse_words` refuses what is neither
 _WORDS = {"ignore_unknown_options": True, "help_option_names": ["-h", "--help"]}
@@ -41,9 +42,9 @@ def ask(  # one for each option
     Arguments are JSON; a word that is not JSON is a string; KEY=JSON is a keyword argument.
     """
     args, kwargs = parse_words(words)
-    with attached(doors, system) as running, deadline(timeout):
+    with reserved(), attached(doors, system) as running, deadline(timeout):
         try:
-            reply = getattr(running[name], message).ask(*args, **kwargs)
+            reply = _message(running, name, message).ask(*args, **kwargs)
         except ActorError as exc:
             return _failed(exc, f"{name}.{message}", as_json=as_json, is_sent=False)
         try:
@@ -52,9 +53,11 @@ def ask(  # one for each option
             return _failed(exc, f"{name}.{message}", as_json=as_json, is_sent=True)
     text = json_text(value)
     if as_json:
-        click.echo(json.dumps({"repr": repr(value)}) if text is None else f'{{"value": {text}}}')
+        say_json_text(json.dumps({"repr": repr(value)}) if text is None else f'{{"value": {text}}}')
+    elif text is None:
+        say(repr(value))
     else:
-        click.echo(repr(value) if text is None else text)
+        say_json_text(text)
     return OK
 
 
@@ -72,22 +75,29 @@ def tell(  # one for each option
     args, kwargs = parse_words(words)
     with attached(doors, system) as running, deadline(timeout):
         try:
-            getattr(running[name], message).tell(*args, **kwargs)
+            _message(running, name, message).tell(*args, **kwargs)
         except ActorError as exc:
             return _failed(exc, f"{name}.{message}", as_json=False, is_sent=False)
     return OK
+
+
+def _message(running: System, name: str, message: str) -> Any:
+    """The message of that actor; what begins with `_` is Python's own, of the reference and not of the actor."""
+    if message.startswith("_"):
+        raise NoSuchMessage(f"{name}: the actor has no message {message!r}")
+    return getattr(running[name], message)
 
 
 def _failed(exc: Exception, message: str, *, as_json: bool, is_sent: bool) -> int:
     """Print why no value came: our own errors with their verdict, all others as raised by the handler."""
     is_ours = isinstance(exc, ActorError) and not isinstance(exc, RemoteError)
     if as_json:
-        click.echo(json.dumps(dict(_details(exc, is_sent=is_sent)), ensure_ascii=False))
+        say_json(dict(_details(exc, is_sent=is_sent)))
     elif is_ours:
-        click.echo(f"error: {exc}", err=True)
+        complain(f"error: {exc}")
     else:
         kind = "" if isinstance(exc, RemoteError) else f"{type(exc).__name__}: "
-        click.echo(f"error: {message} raised {kind}{exc} (delivered: done)", err=True)
+        complain(f"error: {message} raised {kind}{exc} (delivered: done)")
     return _code(exc)
 
 

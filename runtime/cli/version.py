@@ -1,10 +1,11 @@
 """`understudy version`."""
 
 import importlib.metadata
-import json
 import platform
 
 import click
+
+from runtime.cli.output import say, say_json
 
 
 @click.command()
@@ -13,9 +14,9 @@ def version(*, as_json: bool) -> None:
     """Print the versions of Understudy and Python."""
     versions = {"understudy": _installed(), "python": platform.python_version(), "system": platform.platform()}
     if as_json:
-        click.echo(json.dumps(versions))
+        say_json(versions)
     else:
-        click.echo(f"understudy {versions['understudy']} (Python {versions['python']}, {versions['system']})")
+        say(f"understudy {versions['understudy']} (Python {versions['python']}, {versions['system']})")
 
 
 def _installed() -> str:

@@ -1,10 +1,9 @@
 """`understudy ps` and `understudy tree`: what runs, read off the status pages without asking any actor."""
 
-import json
-
 import click
 
-from runtime.cli.show import console, memory_line, plain, plain_memory, table_of, tree_of
+from runtime.cli.output import say, say_json, show
+from runtime.cli.show import memory_line, plain, plain_memory, table_of, tree_of
 from runtime.cli.system import Doors, attached
 
 _json = click.option("--json", "as_json", is_flag=True, help="As JSON: a list, depth first.")
@@ -25,11 +24,11 @@ def ps(doors: Doors, system: str | None, why: str | None, *, only_memory: bool, 
         statuses = [] if only_memory else running.status()
         memory = running.memory()
     if as_json:
-        click.echo(json.dumps(plain_memory(memory) if only_memory else [plain(status) for status in statuses]))
+        say_json(plain_memory(memory) if only_memory else [plain(status) for status in statuses])
         return
     if not only_memory:
-        console().print(table_of(statuses))
-    click.echo(memory_line(memory))
+        show(table_of(statuses))
+    say(memory_line(memory))
 
 
 @click.command()
@@ -42,15 +41,15 @@ def tree(doors: Doors, system: str | None, *, as_json: bool) -> None:
         statuses = running.status()
         name = running.name
     if as_json:
-        click.echo(json.dumps([plain(status) for status in statuses]))
+        say_json([plain(status) for status in statuses])
     else:
-        console().print(tree_of(name, statuses))
+        show(tree_of(name, statuses))
 
 
 def _tell_why(doors: Doors, system: str | None, name: str, *, as_json: bool) -> None:
     with attached(doors, system) as running:
         certificate = running.why(name)
     if as_json:
-        click.echo(json.dumps(None if certificate is None else certificate.to_dict(), ensure_ascii=False))
+        say_json(None if certificate is None else certificate.to_dict())
     else:
-        click.echo(f"{name} has not died" if certificate is None else certificate.report())
+        say(f"{name} has not died" if certificate is None else certificate.report())

@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,3 +82,20 @@ def test_a_stream_that_a_program_has_put_in_its_place_gets_the_lines(monkeypatch
     line_logger(0).info("one")
 
     assert json.loads(stream.getvalue())["event"] == "one"
+
+
+def test_on_a_terminal_nothing_that_others_say_is_obeyed(capsys: pytest.CaptureFixture[str]) -> None:
+    odd = "\x1b]0;pwned\x07\x1b[8m\x9b2J\r"
+    kept: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("UNDERSTUDY_LOG", "console")
+        log = line_logger(0, kept.append, bound={"actor": odd})
+        log.error(odd, text=odd, error=OSError(odd), many=[odd], exc_info=ValueError(odd), **{odd: 1})
+
+    written = capsys.readouterr().err
+    assert "\x1b[" in written  # the renderer's colours
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", written)
+    assert plain.count("pwned") >= 6
+    assert all(line.isprintable() for line in plain.split("\n"))
+    assert "\x1b[8m" not in written
+    assert kept == [plain.rstrip("\n")]

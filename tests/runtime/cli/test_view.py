@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from runtime.cli.show import console, table_of
+from runtime.cli.output import show
+from runtime.cli.show import table_of
 from runtime.wire.answer import ChildStatus, MemoryStatus
 from tests.runtime.cli.fake import FakeMachine, FakeSystem, status
 
@@ -80,14 +81,14 @@ def test_ps_says_whose_state_cannot_be_written_to_disk(capsys: pytest.CaptureFix
         status("written", unsaved=0, saves_failed=1),
     ]
 
-    console().print(table_of(rows))
+    show(table_of(rows))
 
     shown = capsys.readouterr().out.splitlines()[1:]
     assert ["3 unsaved" in row for row in shown] == [False, True, False]
 
 
 def test_ps_marks_the_pid_of_a_process_that_is_shared(capsys: pytest.CaptureFixture[str]) -> None:
-    console().print(table_of([status("alone", pid=7), status("one", pid=8, host="thread")]))
+    show(table_of([status("alone", pid=7), status("one", pid=8, host="thread")]))
 
     shown = capsys.readouterr().out.splitlines()[1:]
     assert [" 8 thread " in row for row in shown] == [False, True]
