@@ -36,7 +36,7 @@ from runtime.route import Route, Routes
 from runtime.store import Store
 from runtime.wire import frame
 from runtime.wire.codec import Codec
-from runtime.wire.codec_pickler import OUT_OF_BAND_BYTES
+from runtime.wire.codec_reducers import OUT_OF_BAND_BYTES
 from runtime.wire.control import OpenReplies
 from runtime.wire.frame import FLAGS_AT, LARGE, MAX_PAYLOAD
 from runtime.wire.line import Lines, lacking

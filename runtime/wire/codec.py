@@ -29,7 +29,8 @@ import msgspec
 from actors.errors import Undecodable, Unencodable
 from actors.ref import Ref
 from runtime.wire import codec_culprit, codec_error
-from runtime.wire.codec_pickler import NUMBERED, NamePickler, Names, ValuePickler, definition, is_importable
+from runtime.wire.codec_arrival import definition, enter
+from runtime.wire.codec_pickler import NUMBERED, NamePickler, Names, ValuePickler, is_importable
 from runtime.wire.codec_reference import from_extension, to_extension
 from runtime.wire.codec_unpickler import READ_ONLY_BUFFER, NumberedUnpickler, WritingUnpickler
 from runtime.wire.definitions import Catalogue, Definitions, StoreFailed
@@ -177,6 +178,7 @@ class Codec:
         """
         try:
             actor, args, kwargs = self._loads(whole(payload))
+            enter(actor)  # after what its arguments brought along
         except Exception as exc:
             raise _undecodable("constructor call", exc) from exc
         return actor, args, kwargs

@@ -12,32 +12,56 @@ PK-2  A class that goes by value carries a key, cloudpickle's tracker id. A proc
 PK-3  Nothing is turned into something else on the way: a memoryview stays one, an open file is refused.
 PK-4  Buffers of OUT_OF_BAND_BYTES and more (numpy arrays, what pickles out of band) stay where they are, to be copied
       once, into shared memory.
+PK-5  What pickles name of ours is in codec_arrival, and is here too for the files that were written when it was.
+PK-6  An object that says that its name is enough, as a function compiled by Cython does, goes by that name where the
+      others can import the module of the object. Where the module of its type is does not matter.
 """
 
-import copyreg
+import dis
 import importlib.machinery
 import importlib.util
-import io
 import sys
-import typing
-import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from inspect import CO_OPTIMIZED
 from pickle import PickleBuffer, Pickler, PicklingError
-from types import FunctionType, ModuleType
+from types import CodeType, FunctionType
 from typing import Any
 
 import cloudpickle
 from cloudpickle import cloudpickle as machinery
 
 from actors.ref import Ref
+from runtime.wire.codec_arrival import (
+    NAMELESS,
+    definition,
+    fill_class,
+    fill_named_class,
+    fill_named_function,
+    has_name,
+    is_whole,
+    slotted,
+    tracked,
+    view_of,
+)
+from runtime.wire.codec_reducers import (
+    DISPATCHER,
+    OUT_OF_BAND_BYTES,
+    PROTOCOL,
+    REDUCERS,
+    can_name_itself,
+    is_reached,
+    reduce_dispatching,
+    reduce_view,
+    reduced,
+)
 from runtime.wire.codec_reference import decoded, encoded
 from runtime.wire.definitions import Catalogue
 
-PROTOCOL = 5
-OUT_OF_BAND_BYTES = 4096  # a frame's size: a payload with one of these goes through shared memory anyway
 NUMBERED = b"\x01"  # leads a pickle that refers to definitions; a pickle without it starts with \x80 (PROTO)
+NAMED_HERE = (definition, fill_class, tracked, view_of)  # PK-5
 
-_NAMELESS = frozenset({"__main__", "__mp_main__"})  # a module of its own in every process
+_OF_ENUM = frozenset({"_name_", "_value_", "__objclass__", "_sort_order_"})  # what the machinery of enum gives a member
+_CLASS_GLOBALS = frozenset({"LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})  # how the body of a class reads a global
 
 
 def is_importable(name: str, front: Sequence[str] = ()) -> bool:
@@ -46,7 +70,7 @@ def is_importable(name: str, front: Sequence[str] = ()) -> bool:
     Args:
         front: directories that the others have in front of a `sys.path` like ours.
     """
-    if name in _NAMELESS:
+    if name in NAMELESS:
         return False
     module = sys.modules.get(name)
     if module is not None:
@@ -74,11 +98,6 @@ def _is_on_path(name: str, origin: str | None, front: Sequence[str]) -> bool:
         if found is not None:
             return found.origin == origin
     return False
-
-
-def definition(number: int) -> type:
-    """Stands in a pickle for the class of that number; the unpickler puts its own lookup in this place."""
-    raise LookupError(f"definition {number} in a process that has no store of definitions")
 
 
 class Names:
@@ -165,10 +184,15 @@ class NamePickler(Pickler):
         if kind is Ref:
             return decoded, (encoded(obj),)
         if kind is memoryview:
-            return _reduce_view(obj, self._names)
-        if kind in _REDUCERS:
+            return reduce_view(obj, self._names)
+        if kind in REDUCERS:
             raise GoesByValue
-        return NotImplemented if self._names.reach(kind.__module__) else _reduce_instance(obj)
+        if not can_name_itself(kind):
+            return NotImplemented
+        made = reduced(obj)
+        if isinstance(made, str) and not is_reached(obj, made, self._names):
+            raise GoesByValue  # PK-6
+        return made
 
 
 class ValuePickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no types
@@ -202,28 +226,70 @@ class ValuePickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle ha
         if issubclass(kind, type):
             return self._reduce_class(obj)
         if kind is FunctionType:
-            is_reached = self._names.reach(obj.__module__)
-            return super().reducer_override(obj) if is_reached else self._dynamic_function_reduce(obj)
-        if kind in _REDUCERS:
-            return _REDUCERS[kind](obj, self._names)
-        return NotImplemented if self._names.reach(kind.__module__) else _reduce_instance(obj)
+            return self._reduce_function(obj)
+        if kind in REDUCERS:
+            return REDUCERS[kind](obj, self._names)
+        if kind in self._dispatch_table or not can_name_itself(kind):
+            return NotImplemented
+        made = reduced(obj)
+        if isinstance(made, str) and not is_reached(obj, made, self._names):
+            raise PicklingError(f"it pickles as the name {made!r} of a module that cannot be imported elsewhere")
+        return made
+
+    def _reduce_function(self, function: FunctionType) -> Any:
+        if self._names.reach(function.__module__) and machinery._should_pickle_by_reference(function):
+            return NotImplemented
+        if function.__code__ is DISPATCHER:
+            return reduce_dispatching(function)
+        make, arguments, (attributes, slots), *rest, fill = self._dynamic_function_reduce(function)
+        for name in class_globals_of(function.__code__):
+            if name in function.__globals__:
+                slots["__globals__"][name] = function.__globals__[name]
+        return make, arguments, (attributes, slots), *rest, fill_named_function if has_name(function) else fill
 
     def _reduce_class(self, cls: type) -> Any:
         if self._names.reach(cls.__module__):
-            reduced = super().reducer_override(cls)  # a local class goes by value all the same
-            if reduced is NotImplemented or reduced[-1] is not machinery._class_setstate:
-                return reduced
+            made = super().reducer_override(cls)  # a local class goes by value all the same
+            if made is NotImplemented or made[-1] is not machinery._class_setstate:
+                return made
         else:
-            reduced = machinery._dynamic_class_reduce(cls)
-        reduced[2][0]["__qualname__"] = cls.__qualname__  # cloudpickle gives a local class its last name only
-        _whole.add(cls)  # PK-2: it is the original, or was filled when it came
+            made = machinery._dynamic_class_reduce(cls)
+        make, arguments, state, *rest, _ = made
+        if make is machinery._make_skeleton_enum:
+            state = _enum_state(cls, arguments, state)
+        elif "__slots__" in vars(cls):  # cloudpickle makes a class without any
+            make = slotted
+            arguments[3]["__slots__"] = vars(cls)["__slots__"]
+        state[0]["__qualname__"] = cls.__qualname__  # cloudpickle gives a local class its last name only
+        is_whole(cls)  # PK-2
         if self._catalogue is not None:
             key = machinery._get_or_create_tracker_id(cls)
             number = self._catalogue.register(cls, key, ValuePickler(self._names).dumps)  # a definition is whole
             if number is not None:
                 self._is_numbered = True
                 return definition, (number,)
-        return (*reduced[:-1], fill_class)
+        return make, arguments, state, *rest, fill_named_class if has_name(cls) else fill_class
+
+
+def _enum_state(cls: Any, arguments: tuple[Any, ...], state: tuple[dict[str, Any], Any]) -> tuple[dict[str, Any], Any]:
+    """With what cloudpickle leaves out: aliases, and what a member was given by its own __new__ or __init__."""
+    arguments[3].update((name, member.value) for name, member in cls.__members__.items())
+    attributes = {name: value for name, value in state[0].items() if name not in cls.__members__}
+    members = {member.name: _given(member) for member in cls}
+    return attributes, {name: given for name, given in members.items() if given}
+
+
+def _given(member: Any) -> dict[str, Any]:
+    return {name: value for name, value in vars(member).items() if name not in _OF_ENUM}
+
+
+def class_globals_of(code: CodeType) -> Iterator[str]:
+    """The globals that bodies of classes in a function read: cloudpickle knows those of functions only."""
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType):
+            yield from class_globals_of(inner)
+            if not inner.co_flags & CO_OPTIMIZED:
+                yield from (step.argval for step in dis.get_instructions(inner) if step.opname in _CLASS_GLOBALS)
 
 
 def keep_in_band(buffer: PickleBuffer, apart: list[memoryview] | None) -> bool:
@@ -235,97 +301,3 @@ def keep_in_band(buffer: PickleBuffer, apart: list[memoryview] | None) -> bool:
         return True
     apart.append(raw)
     return False
-
-
-def fill_class(cls: type, state: Any) -> None:
-    """Called while unpickling: give a class that arrives its attributes, unless it has them (PK-2)."""
-    if cls not in _whole:
-        machinery._class_setstate(cls, state)
-        _whole.add(cls)
-
-
-# Per process, as the tracker of cloudpickle is: the classes that go by value and are complete here.
-_whole: "weakref.WeakSet[type]" = weakref.WeakSet()
-
-
-def view_of(raw: Any, layout: Any, shape: tuple[int, ...]) -> memoryview:
-    """Called while unpickling: the view that arrived, of bytes or of a buffer that was put apart (PK-4)."""
-    flat = memoryview(raw)
-    view: memoryview = flat.cast(layout) if len(shape) == 1 else flat.cast(layout, shape)
-    return view
-
-
-def _reduce_view(view: memoryview, _names: Names) -> Any:
-    layout = view.format.lstrip("@")
-    shape = view.shape or ()
-    if len(layout) != 1 or (view.ndim > 1 and 0 in shape):  # what cast() cannot make
-        raise PicklingError(f"cannot pickle a memoryview of format {view.format!r} and shape {shape}")
-    is_large = view.nbytes >= OUT_OF_BAND_BYTES and view.c_contiguous
-    return view_of, (PickleBuffer(view) if is_large else view.tobytes(), layout, shape)
-
-
-def _reduce_ref(ref: Ref, _names: Names) -> Any:
-    return decoded, (encoded(ref),)
-
-
-def _reduce_file(file: io.TextIOWrapper, _names: Names) -> Any:
-    if file is sys.stdout or file is sys.stderr:
-        return NotImplemented  # by name: the receiver's own
-    raise PicklingError("cannot pickle an open file")  # cloudpickle would read it and send a StringIO
-
-
-def _reduce_module(module: ModuleType, names: Names) -> Any:
-    if names.reach(module.__name__):
-        return machinery.subimport, (module.__name__,)
-    state = {key: value for key, value in vars(module).items() if key != "__builtins__"}
-    return machinery.dynamic_subimport, (module.__name__, state)
-
-
-def _reduce_type_variable(variable: typing.TypeVar, names: Names) -> Any:
-    if _is_found(variable, names):
-        return NotImplemented
-    return machinery._make_typevar, machinery._decompose_typevar(variable)
-
-
-def _reduce_parameters(parameters: typing.ParamSpec, names: Names) -> Any:
-    if _is_found(parameters, names):
-        return NotImplemented
-    return tracked, (typing.ParamSpec, (parameters.__name__,), machinery._get_or_create_tracker_id(parameters))
-
-
-def _reduce_new_type(new_type: typing.NewType, names: Names) -> Any:
-    if _is_found(new_type, names):
-        return NotImplemented
-    arguments = (new_type.__name__, new_type.__supertype__)
-    return tracked, (typing.NewType, arguments, machinery._get_or_create_tracker_id(new_type))
-
-
-def tracked(kind: Callable[..., Any], arguments: tuple[Any, ...], key: str) -> Any:
-    """Called while unpickling: the one of that key that is here, else a new one."""
-    return machinery._lookup_class_or_track(key, kind(*arguments))
-
-
-def _is_found(variable: Any, names: Names) -> bool:
-    return names.reach(variable.__module__) and machinery._lookup_module_and_qualname(variable) is not None
-
-
-def _reduce_instance(obj: Any) -> Any:
-    """As pickle would; but what says that its name is enough is refused, as its module cannot be imported elsewhere."""
-    if type(obj) in copyreg.dispatch_table:
-        return NotImplemented
-    reduced = obj.__reduce_ex__(PROTOCOL)
-    if isinstance(reduced, str):
-        raise PicklingError(f"it pickles as the name {reduced!r} of a module that cannot be imported elsewhere")
-    return reduced
-
-
-# What the C pickler cannot do, or does by a name that others may not have, or cloudpickle does not faithfully.
-_REDUCERS: dict[type, Callable[[Any, Names], Any]] = {
-    ModuleType: _reduce_module,
-    io.TextIOWrapper: _reduce_file,
-    memoryview: _reduce_view,
-    Ref: _reduce_ref,
-    typing.NewType: _reduce_new_type,
-    typing.ParamSpec: _reduce_parameters,
-    typing.TypeVar: _reduce_type_variable,
-}

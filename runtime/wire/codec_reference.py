@@ -17,9 +17,9 @@ from msgspec.msgpack import Ext
 
 from actors.actor import Actor
 from actors.ref import Ref, received, sent
+from runtime.wire.codec_arrival import NAMELESS
 
 CODE = 1  # of the msgpack extension
-_NAMELESS = frozenset({"__main__", "__mp_main__"})  # another module in every process
 
 
 def encoded(ref: Ref) -> bytes:
@@ -61,7 +61,7 @@ def from_extension(code: int, wire: memoryview) -> Ref:
 
 def _named(actor: type[Any]) -> str:
     """What others may know a class by."""
-    if actor.__module__ not in _NAMELESS and _attribute(actor.__module__, actor.__qualname__) is actor:
+    if actor.__module__ not in NAMELESS and _attribute(actor.__module__, actor.__qualname__) is actor:
         return f"{actor.__module__}:{actor.__qualname__}"
     return f"#{machinery._get_or_create_tracker_id(actor)}"  # noqa: SLF001  # the key its definition travels with, too
 

@@ -9,7 +9,8 @@ import pickle
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
-from runtime.wire.codec_pickler import NUMBERED, definition
+from runtime.wire.codec_arrival import definition
+from runtime.wire.codec_pickler import NUMBERED
 from runtime.wire.parts import Buffer
 
 READ_ONLY_BUFFER = pickle.NEXT_BUFFER + pickle.READONLY_BUFFER
