@@ -21,8 +21,8 @@ _LEADING = (
     str(Path(loop.__file__).resolve()),
     str(Path(asyncio.__file__).resolve().parent),
     str(Path(threading.__file__).resolve()),
-    "<string>",
 )
+_OUTERMOST = "<string>"  # what `python -c` calls the code that a warden is started with, and a user's own likewise
 _NATIVE_LINE = re.compile(r'  File "(.*)", line \d+ in ')
 
 
@@ -55,16 +55,18 @@ def tasks_of(event_loop: asyncio.AbstractEventLoop) -> str:
 
 def _without_leading(block: str) -> str:
     lines = block.split("\n")
-    kept = len(lines)
-    while kept and (not lines[kept - 1] or _is_leading_line(lines[kept - 1])):
+    kept = len(block.rstrip("\n").split("\n"))
+    kept -= _file_of(lines[kept - 1]) == _OUTERMOST
+    while kept and (not lines[kept - 1] or is_leading(_file_of(lines[kept - 1]))):
         kept -= 1
     has_frames = any(_NATIVE_LINE.match(line) for line in lines[:kept])
     return "\n".join(lines[:kept] if has_frames else lines)
 
 
-def _is_leading_line(line: str) -> bool:
+def _file_of(line: str) -> str:
+    """The file that a line of a stack is of; "" for one that is not."""
     found = _NATIVE_LINE.match(line)
-    return found is not None and is_leading(found[1])
+    return "" if found is None else found[1]
 
 
 def _awaited(awaitable: Any) -> str:

@@ -45,6 +45,7 @@ from runtime.process.fork import (
 from runtime.process.order import Gather, Launch, Report, Setup, Spare, Spares, Study, decode, encode
 from runtime.process.payload import class_part
 from runtime.wire.codec import Codec
+from runtime.wire.codec_arrival import become_script
 
 _THREAD_POOLS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")  # `import numpy` starts OpenBLAS threads
 _ORDER_BYTES = 1 << 16
@@ -126,6 +127,7 @@ class Zygote:
         if os.getppid() != self._supervisor:
             os._exit(0)
         faulthandler.enable(file=self._stacks_fd, all_threads=True)
+        become_script()
         poll = select.poll()
         poll.register(self._sock, select.POLLIN)
         while True:

@@ -129,6 +129,32 @@ class Echo(Actor):
         return os.getpid()
 
 
+class Keeper(Actor):
+    """Keeps what it was given last, through its death too."""
+
+    def __init__(self) -> None:
+        self.value: object = None
+
+    def snapshot(self) -> object:
+        return self.value
+
+    def restore(self, state: object) -> None:
+        self.value = state
+
+    @message
+    def keep(self, value: object) -> object:
+        self.value = value
+        return self.value
+
+    @message
+    def give(self) -> object:
+        return self.value
+
+    @message
+    def pid(self) -> int:
+        return os.getpid()
+
+
 class Gate(Actor):
     """Holds a message until a file appears, so that a test says when a handler ends."""
 

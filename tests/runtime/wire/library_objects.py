@@ -2,6 +2,7 @@
 
 import array
 import collections
+import contextlib
 import copyreg
 import datetime
 import decimal
@@ -30,6 +31,7 @@ import types
 import typing
 import urllib.parse
 import uuid
+import warnings
 import xml.etree.ElementTree as ET
 import zoneinfo
 from collections.abc import Callable, Iterator
@@ -151,9 +153,12 @@ def numpy_objects() -> list[object]:
 def sklearn_objects() -> list[object]:
     """Every estimator that can be made without arguments, and some that have learnt."""
     made: list[object] = []
-    for _, kind in sklearn.utils.all_estimators():
-        if not any(each.default is each.empty for each in inspect.signature(kind).parameters.values()):
-            made.append(kind())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", FutureWarning)  # of estimators that are going to be removed
+        for _, kind in sklearn.utils.all_estimators():
+            if not any(each.default is each.empty for each in inspect.signature(kind).parameters.values()):
+                with contextlib.suppress(FutureWarning):
+                    made.append(kind())
     scaled = sklearn.pipeline.make_pipeline(
         sklearn.preprocessing.StandardScaler(), sklearn.linear_model.LogisticRegression()
     )

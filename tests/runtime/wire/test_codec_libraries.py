@@ -19,8 +19,6 @@ from runtime.wire.codec import Codec
 from runtime.wire.codec_pickler import is_importable
 from tests.runtime.wire.library_objects import MAKERS, form_of
 
-pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning:sklearn")  # of estimators that are going to be removed
-
 
 @functools.cache
 def everything() -> list[object]:
