@@ -81,7 +81,8 @@ class ChildOptions:
     Attributes:
         restart: "permanent" always, "transient" after an abnormal end, "temporary" never.
         shutdown: seconds for an ordered stop before SIGTERM and SIGKILL; "kill" at once; "infinity" waits.
-        ready: seconds until `on_start` must have returned.
+        ready: seconds until `on_start` must have returned, from when its process exists. To import its module a start
+            has as long before that; to wait for its turn behind other starts, a minute.
         mailbox: its bound.
         on_raise: "crash": a handler that raises also ends the process; None: as the class says.
         replicas: so many processes behind one reference; a message goes to the least loaded.

@@ -38,6 +38,10 @@ _LEFT_BYTES = 4096
 class Audience(Protocol):
     """Who is told what happens to actors that are threads."""
 
+    def waits(self, worker: Worker) -> None:
+        """Its process waits for its turn to be started."""
+        ...
+
     def joined(self, worker: Worker, pid: int, pidfd: int) -> None:
         """Its order is given to that process; the pidfd stays the ensemble's, until it has left or fallen."""
         ...
@@ -134,13 +138,27 @@ class Ensembles:
         ensemble.members[order.token] = worker
         ensemble.names.add(worker.path)
         ensemble.waiting.append((msgspec.structs.replace(order, seat=ensemble.seat), fds))
+        if self._launcher.is_queued(ensemble.token):
+            self._audience.waits(worker)
         self._send(ensemble)
 
+    def waiting(self, token: int) -> list[Worker]:
+        """Who waits for that process."""
+        return list(self._all[token].members.values())
+
     def cancel(self, worker: Worker) -> None:
-        """Its start takes too long, and it waits for a process still."""
+        """Its start takes too long, and it waits for a process still; others may go on waiting for that."""
         for ensemble in self._current.values():
-            if any(each is worker for each in ensemble.members.values()):
+            token = next((token for token, each in ensemble.members.items() if each is worker), 0)
+            if token and len(ensemble.members) == 1 and not ensemble.pid:
                 self._launcher.cancel(ensemble.token)
+                return
+            if token:
+                del ensemble.members[token]
+                ensemble.waiting = deque(each for each in ensemble.waiting if each[0].token != token)
+                self._audience.not_joined(
+                    worker, "the process that its supervisor's threads share did not take it in time"
+                )
                 return
 
     def closed(self, path: str) -> None:

@@ -197,6 +197,17 @@ class Troupe:
 
     # ---- what the zygote reports
 
+    def queued(self, token: int) -> None:
+        """See `launch.Outcome`; who waits for a thread host is told of when it is given to that."""
+        if (worker := self._by_token.get(token)) is not None:
+            self.waits(worker)
+
+    def begun(self, token: int) -> None:
+        """See `launch.Outcome`."""
+        workers = self._ensembles.waiting(token) if token in self._ensembles else [self._by_token[token]]
+        for worker in workers:
+            self._happened(event.Begun(worker.path, worker.incarnation))
+
     def launched(self, token: int, pid: int) -> None:
         """See `launch.Outcome`."""
         if token in self._ensembles:
@@ -313,6 +324,10 @@ class Troupe:
 
     # ---- what the ensembles report
 
+    def waits(self, worker: Worker) -> None:
+        """See `ensemble.Audience`."""
+        self._happened(event.Queued(worker.path, worker.incarnation))
+
     def joined(self, worker: Worker, pid: int, pidfd: int) -> None:
         """See `ensemble.Audience`."""
         worker.token = 0
@@ -342,10 +357,11 @@ class Troupe:
         self._ends.host(workers, pid, ended, stacks, next(self._tokens))
 
     def _on_zygote_exit(self) -> None:
-        if process_exit.reap(self._launcher.pid) is None:
+        ended = process_exit.reap(self._launcher.pid)
+        if ended is None:
             return
         self._unwatch_zygote()
-        self._launcher.died()
+        self._launcher.died(ended)
         self._sweeper.sweep_soon()
 
     def _unwatch_zygote(self) -> None:

@@ -1,14 +1,15 @@
 """Launching: the supervisor's side of its zygote.
 
 LA-1  A launch ends in exactly one of `launched(token, pid)` and `failed(token, error)`.
-LA-2  A zygote that dies is replaced; what it had been told and not reported is told to the new one, once. Only after
-      its socket's end of file: until then something may still report. A process may have come of it all the same:
-      `zygote_gone` ends that first.
+LA-2  A zygote that dies is replaced; what it had been told and not reported is told to the next one, as often as it
+      takes; but what several zygotes were at when they died fails. Only after its socket's end of file: until then
+      something may still report. A process may have come of it all the same: `zygote_gone` ends that first.
 LA-3  A class whose import starts threads is launched cold from then on: imported in the actor's own process.
 LA-4  A zygote that is renewed ends when it has done what it was told; its successor has imported nothing.
 LA-5  A zygote that cannot be made (no descriptors, no processes) is tried again; launches wait for it meanwhile.
 LA-6  A launch that is cancelled has failed only once its zygote is gone, and whatever had come of it has been ended: a
-      process that was forked and not reported may have taken messages.
+      process that was forked and not reported may have taken messages. One that only waits for its turn is taken out of
+      the queue (runtime.process.queue), and no other hears of it.
 LA-7  What the zygote has launched before it has imported: the next launch of that goes to a spare, past the zygote.
 LA-8  Nothing is imported for an understudy: what fails or hangs then would cost others their starts. It is studied
       once a launch has imported it.
@@ -20,56 +21,23 @@ import os
 import signal
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
 
 import msgspec
 
 from runtime.process import exit as process_exit
-from runtime.process.fork import close_all_but
+from runtime.process.forked import fork_zygote
 from runtime.process.order import Gather, Launch, Report, Setup, Spare, Spares, Study, decode_report, encode
+from runtime.process.outcome import Outcome
+from runtime.process.queue import Flight, Queue
 from runtime.process.stock import Stock, what_of
-from runtime.process.zygote import ActorMain, Zygote, received
+from runtime.process.zygote import ActorMain, received
 
 _REOPEN_SECONDS = 0.2
-_TOLD = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)  # what the supervisor's loop handles
 _DUMP_SECONDS = 1.0  # for the stacks of a zygote that hangs: they take milliseconds
 _STACKS_BYTES = 32768
+_MOST_CRASHED = 2  # zygotes that ended by themselves while they were at one and the same launch
+_MOST_KILLED = 10  # … that were killed: hardly by that launch, but for one that uses up the memory
 RESTOCK_SECONDS = 0.005  # an actor that is just being started has better use for the CPU
-
-
-class Outcome(Protocol):
-    """Who is told what came of launches."""
-
-    def launched(self, token: int, pid: int) -> None:
-        """The process exists; it is or will be our child."""
-
-    def failed(self, token: int, error: str, stacks: str = "") -> None:
-        """No process came of it; stacks: of the zygote, where that was ended for it."""
-
-    def zygote_forked(self, pid: int) -> None:
-        """There is a zygote, the first or the next one: its death is to be told by `died`."""
-
-    def zygote_gone(self, tokens: list[int]) -> None:
-        """A zygote has died with these launches unreported: end what has come of them before they are told anew."""
-
-    def understudy(self, token: int, pid: int, fds: list[int]) -> None:
-        """A process that has studied that launch waits at the other end of a socket; pid 0: it could not be forked."""
-
-    def learned(self) -> None:
-        """The zygote has imported for a launch what it had not before: understudies of that can be had (LA-8)."""
-
-    def threads_at_import(self, token: int, module: str) -> None:
-        """A warning: that module starts threads when it is imported."""
-
-
-@dataclass(slots=True)
-class _InFlight:
-    launch: Launch | Gather
-    fds: list[int]
-    what: bytes
-    tries: int = 0
-    is_cancelled: bool = False
 
 
 class Launcher:
@@ -91,12 +59,15 @@ class Launcher:
         self._setup: Setup | None = None
         self._stock = Stock()
         self._sock: socket.socket | None = None
-        self._in_flight: dict[int, _InFlight] = {}
+        self._in_flight: dict[int, Flight] = {}
+        self._queue = Queue(self._imports)
+        self._at: Flight | None = None  # the head of the queue, as last told
         self._cold: set[bytes] = set()
         self._is_open = True
         self._is_condemned = False
         self._stacks_fd = -1
         self._is_renewed = False
+        self._ended: process_exit.Exit | None = None
         self.pid = 0
 
     @property
@@ -110,31 +81,7 @@ class Launcher:
         Raises:
             OSError: there are no descriptors or no processes; nothing is half-made.
         """
-        with contextlib.ExitStack() as undo:
-            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            undo.callback(ours.close)
-            undo.callback(theirs.close)
-            stacks_fd = os.memfd_create("understudy-stacks", os.MFD_CLOEXEC)
-            undo.callback(os.close, stacks_fd)
-            supervisor = os.getpid()
-            # a signal to a zygote that still has the supervisor's handlers would be told to the supervisor
-            before = signal.pthread_sigmask(signal.SIG_BLOCK, _TOLD)
-            undo.callback(signal.pthread_sigmask, signal.SIG_SETMASK, before)
-            pid = os.fork()
-            undo.pop_all()
-        if pid == 0:
-            try:
-                signal.set_wakeup_fd(-1)
-                for number in _TOLD:
-                    signal.signal(number, signal.SIG_DFL)
-                signal.pthread_sigmask(signal.SIG_SETMASK, ())
-                close_all_but({theirs.fileno(), stacks_fd, *self._keep})
-                Zygote(theirs, supervisor, self._main, stacks_fd, self._marks).run()
-            finally:
-                os._exit(1)
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        theirs.close()
-        ours.setblocking(False)
+        pid, ours, stacks_fd = fork_zygote(self._main, self._keep, self._marks)
         if self._stacks_fd >= 0:
             os.close(self._stacks_fd)
         self._stacks_fd = stacks_fd
@@ -176,7 +123,16 @@ class Launcher:
                 asyncio.get_running_loop().call_later(RESTOCK_SECONDS, self._restock)
                 self._outcome.launched(launch.token, pid)
                 return
-        self._send(_InFlight(launch, fds, what))
+        flight = self._in_flight[launch.token] = Flight(launch, fds, what)
+        self._queue.add(flight)
+        self._send(flight)
+        if self._queue.head is not flight:
+            self._outcome.queued(launch.token)
+
+    def is_queued(self, token: int) -> bool:
+        """Others stand in front of it."""
+        flight = self._in_flight.get(token)
+        return flight is not None and self._queue.head is not flight
 
     def study(self, launch: Launch, fds: list[int], like: int) -> bool:
         """Have a process forked that waits to be launched so, like the one of that pid.
@@ -189,15 +145,22 @@ class Launcher:
         return self._stock.knows(what_of(launch, fds[1])) and self._order(Study(launch, like), fds)
 
     def cancel(self, token: int) -> None:
-        """It takes too long: whatever holds it up is in the zygote, which writes down where, ends and is replaced.
+        """It takes too long. Where it only waits, it is taken out of the queue.
 
-        The launch has failed once that is so: until then something may have come of it (LA-6).
+        Otherwise whatever holds it up is in the zygote, which writes down where, ends and is replaced. The launch has
+        failed once that is so: until then something may have come of it (LA-6). What the zygote has and is not at yet
+        is about to be forked: whoever cancels it hears of that.
         """
         flight = self._in_flight.get(token)
         if flight is None:
             return
         flight.is_cancelled = True
-        if not self.pid:
+        if self._queue.is_waiting(flight) and self.pid:
+            self._end(token)
+            self._outcome.failed(token, "it waited for its turn, behind other starts, until its time was up")
+        elif self._queue.head is not flight and self.pid:
+            return
+        elif not self.pid:
             self._fail_cancelled()
         elif not self._is_condemned:
             self._is_condemned = True
@@ -221,9 +184,10 @@ class Launcher:
             with contextlib.suppress(OSError):  # it has just died, and is renewed by that
                 self._sock.shutdown(socket.SHUT_WR)
 
-    def died(self) -> None:
+    def died(self, ended: process_exit.Exit) -> None:
         """The zygote has been reaped."""
         self.pid = 0
+        self._ended = ended
         self._on_report()
 
     def _replace(self) -> None:
@@ -233,8 +197,25 @@ class Launcher:
         except OSError:  # no descriptor to look for its processes by (LA-5)
             asyncio.get_running_loop().call_later(_REOPEN_SECONDS, self._replace)
             return
+        self._blame()
+        self._queue.take_back()
+        self._at = None
         self._fail_cancelled()
         self._reopen()
+
+    def _blame(self) -> None:
+        """What the zygote was at when it ended may be what ended it (LA-2)."""
+        flight, ended, self._ended = self._queue.head, self._ended, None
+        if flight is None or ended is None or flight.is_cancelled:
+            return
+        if ended.signal == "SIGKILL":  # by somebody, or by the kernel for want of memory
+            flight.killed += 1
+        else:
+            flight.crashed += 1
+        if flight.crashed >= _MOST_CRASHED or flight.killed >= _MOST_KILLED:
+            self._end(flight.launch.token)
+            how = ended.signal or f"exit code {ended.code}"
+            self._outcome.failed(flight.launch.token, f"the zygote died while starting it, again and again: {how}")
 
     def _kill(self, pid: int) -> None:
         if self.pid == pid:
@@ -245,7 +226,7 @@ class Launcher:
         stacks = os.pread(self._stacks_fd, _STACKS_BYTES, 0).split(b"\0", 1)[0].decode(errors="replace")
         for token, flight in list(self._in_flight.items()):
             if flight.is_cancelled:
-                del self._in_flight[token]
+                self._end(token)
                 self._outcome.failed(token, "the import of its module did not return in time", stacks)
 
     def _reopen(self) -> None:
@@ -257,12 +238,7 @@ class Launcher:
         except OSError:
             asyncio.get_running_loop().call_later(_REOPEN_SECONDS, self._reopen)
             return
-        for token, flight in list(self._in_flight.items()):
-            if flight.tries > 1:
-                del self._in_flight[token]
-                self._outcome.failed(token, "the zygote died while starting it, twice")
-            else:
-                self._send(flight)
+        self._send()
 
     def shut(self) -> None:
         """No more launches: hang up, the zygote ends by itself and is not replaced."""
@@ -302,22 +278,29 @@ class Launcher:
             return False
         return True
 
-    def _send(self, flight: _InFlight) -> None:
-        token = flight.launch.token
-        self._in_flight[token] = flight
-        try:
-            if self._sock is not None:
+    def _send(self, fresh: Flight | None = None) -> None:
+        """Send the zygote what may be sent to it now; tell of what that is now at, but not of a fresh one."""
+        while self._sock is not None and (flight := self._queue.next()) is not None:
+            try:
                 socket.send_fds(self._sock, [encode(flight.launch)], flight.fds)
-                flight.tries += 1
-        except BlockingIOError:
-            asyncio.get_running_loop().call_later(0.001, self._retry, token, flight.tries)
-        except OSError:
-            return  # it has just died, or is about to be renewed: `died` sends it again
+            except BlockingIOError:
+                asyncio.get_running_loop().call_later(0.001, self._send)
+                break
+            except OSError:  # it has just died, or is about to be renewed: the next one gets it
+                break
+            self._queue.sent()
+        head, before, self._at = self._queue.head, self._at, self._queue.head
+        if head is not None and head is not before and head is not fresh:
+            if head.is_cancelled:
+                asyncio.get_running_loop().call_later(_DUMP_SECONDS, self.cancel, head.launch.token)
+            self._outcome.begun(head.launch.token)
 
-    def _retry(self, token: int, tries: int) -> None:
-        flight = self._in_flight.get(token)
-        if flight is not None and flight.tries == tries:  # else a new zygote was told meanwhile
-            self._send(flight)
+    def _imports(self, flight: Flight) -> bool:
+        launch = flight.launch
+        return isinstance(launch, Launch) and launch.warm and not self._stock.knows(flight.what)
+
+    def _end(self, token: int) -> None:
+        self._queue.remove(self._in_flight.pop(token))
 
     def _on_report(self) -> None:
         while self._sock is not None:
@@ -348,13 +331,16 @@ class Launcher:
             self._cold.add(flight.what)
             self._outcome.threads_at_import(report.token, report.threads)
             flight.launch = msgspec.structs.replace(flight.launch, warm=False)
+            self._queue.again(flight)
             return  # it ends now, and the next one gets this launch again
-        del self._in_flight[report.token]
+        self._end(report.token)
         if report.pid:
             if isinstance(flight.launch, Launch) and flight.launch.warm and not self._is_renewed:
                 if self._stock.learn(flight.what):
                     self._outcome.learned()
                 self._restock()
+            self._outcome.begun(report.token)
             self._outcome.launched(report.token, report.pid)
         else:
             self._outcome.failed(report.token, report.error)
+        self._send()

@@ -23,6 +23,7 @@ from runtime.supervision import request, restart, start, stop
 from runtime.supervision.action import Action, Kill
 from runtime.supervision.event import (
     Amend,
+    Begun,
     Boot,
     CycleChild,
     DeleteChild,
@@ -31,6 +32,7 @@ from runtime.supervision.event import (
     Exited,
     Ignored,
     Imported,
+    Queued,
     Reason,
     RestartChild,
     StartChild,
@@ -66,6 +68,8 @@ def _dispatch(turn: Turn, event: Event | Step) -> None:
     match event:
         case Exited() | StartFailed():
             _ended(turn, event)
+        case Queued() | Begun():
+            _launching(turn, event)
         case Started():
             _started(turn, event.path, event.incarnation)
         case Ignored():
@@ -108,6 +112,15 @@ def _started(turn: Turn, path: Path, incarnation: int | None) -> None:
         return
     if incarnation is None or child.incarnation == incarnation:
         start.child_up(turn, node, child)
+
+
+def _launching(turn: Turn, event: Queued | Begun) -> None:
+    node, child = _child_at(turn, event.path)
+    if node is None or child is None or child.incarnation != event.incarnation or child.is_late:
+        return
+    is_limited = child.timer is not None and child.timer.kind in ("queue", "ready")  # still, if it was asked to stop
+    if child.state == "starting" or is_limited:
+        start.set_limit(turn, node, child, is_queued=isinstance(event, Queued))
 
 
 def _ignored(turn: Turn, event: Ignored) -> None:
@@ -174,7 +187,7 @@ def _due(turn: Turn, due: Due) -> None:
     if node is None or child is None or child.timer != timer:
         return
     match timer.kind:
-        case "ready":
+        case "queue" | "ready":
             child.timer = None
             child.is_late = True
             turn.actions.append(Kill(timer.path, child.incarnation, is_late=True))

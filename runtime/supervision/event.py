@@ -10,7 +10,7 @@ from typing import Literal
 
 from runtime.supervision.spec import Path, Spec, SupervisorSpec
 
-TimerKind = Literal["ready", "shutdown", "drain", "retry", "backoff"]
+TimerKind = Literal["queue", "ready", "shutdown", "drain", "retry", "backoff"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,9 @@ class Timer:
     """A point in time that was asked for.
 
     Attributes:
-        kind: "ready" its start took too long; "shutdown" its stop did; "drain" the stop of a dynamic supervisor's
-            children did; "retry" try a failed start again; "backoff" the delay before a restart is over.
+        kind: "queue" the turn of its start did not come; "ready" its start took too long; "shutdown" its stop did;
+            "drain" the stop of a dynamic supervisor's children did; "retry" try a failed start again; "backoff" the
+            delay before a restart is over.
         path: of the child, or (drain) the supervisor.
         number: makes it unique; numbers only grow.
     """
@@ -51,6 +52,22 @@ class Boot:
     """Start the tree. Answered with Done when all of it runs, or Refused."""
 
     request: int
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """A launch waits behind others: its time to become ready does not count yet."""
+
+    path: Path
+    incarnation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A launch has got its turn, or its process has just come to exist: its time to become ready counts from now on."""
+
+    path: Path
+    incarnation: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,4 +201,4 @@ class StopTree:
 
 ChildRequest = StartChild | TerminateChild | RestartChild | CycleChild | DeleteChild
 Request = ChildRequest | Amend
-Event = Boot | Started | StartFailed | Ignored | Exited | Due | Imported | Request | StopTree
+Event = Boot | Queued | Begun | Started | StartFailed | Ignored | Exited | Due | Imported | Request | StopTree

@@ -8,19 +8,15 @@ RF-2  A stop overtakes the starts of its child that were asked for before it and
 from actors.errors import StartFailed
 from runtime.supervision.action import Answer, Done
 from runtime.supervision.event import (
-    Boot,
+    Amend,
     CycleChild,
-    Due,
+    DeleteChild,
     Event,
-    Exited,
-    Ignored,
-    Imported,
     Request,
     RestartChild,
-    Started,
-    StopTree,
+    StartChild,
+    TerminateChild,
 )
-from runtime.supervision.event import StartFailed as StartFailedEvent
 from runtime.supervision.spec import Path
 from runtime.supervision.tree import Child, Node, child_path, in_order
 from runtime.supervision.turn import Turn
@@ -35,10 +31,10 @@ def refuse_queued(turn: Turn, node: Node) -> None:
     """A supervisor ends: requests that wait are told so; deaths are seen when their turn to stop comes (RF-1)."""
     for event in node.queue:
         match event:
-            case Boot() | StopTree() | Started() | StartFailedEvent() | Ignored() | Exited() | Due() | Imported():
-                pass
-            case _:
+            case StartChild() | TerminateChild() | RestartChild() | CycleChild() | DeleteChild() | Amend():
                 refuse_not_running(turn, event, node.path)
+            case _:
+                pass
     node.queue = ()
     for name, known in in_order(node):
         if known.cycle is not None or known.followers or known.waiting:

@@ -4,18 +4,22 @@ Three things ask for a start, and its outcome goes back to the one that did: a r
 a supervisor or of its group (`node.task`), or, with neither of them, the automatic restart of this one child.
 
 ST-1  In a sequence each child is launched only when the one before it has started.
-ST-2  A failed restart is tried again through a timer that is due at once: what else has happened comes first.
-ST-3  Requests may follow a start that comes without them (`child.followers`): they hear what comes of it, no more.
+ST-2  A launch that waits behind others has QUEUE_SECONDS to get its turn, and from then on its own `ready`, which
+      counts anew once its process exists: neither the queue nor an import uses it up.
+ST-3  A failed restart is tried again through a timer that is due at once: what else has happened comes first.
+ST-4  Requests may follow a start that comes without them (`child.followers`): they hear what comes of it, no more.
 """
 
 from actors.errors import BadSpec
 from runtime.supervision.action import Answer, Done, Halt, IgnoredStart, Launch, Refused
 from runtime.supervision.event import Reason
 from runtime.supervision.shards import Shards
-from runtime.supervision.spec import Path, Spec, SupervisorSpec, check_supervisor
+from runtime.supervision.spec import Path, Spec, SupervisorSpec, WorkerSpec, check_supervisor
 from runtime.supervision.task import Asked, Ending, Single, StartSequence
 from runtime.supervision.tree import Child, Node, child_path
 from runtime.supervision.turn import Down, End, Next, Turn, Up, start_failed
+
+QUEUE_SECONDS = 60.0  # several imports of the heaviest libraries, of 10 s each, may stand in front
 
 
 def boot(turn: Turn, path: Path, spec: SupervisorSpec, request: int | None = None) -> None:
@@ -80,7 +84,16 @@ def launch(turn: Turn, node: Node, child: Child) -> None:
         return
     child.is_open = True
     turn.actions.append(Launch(path, child.incarnation, child.spec))
-    if child.spec.ready is not None:
+    set_limit(turn, node, child, is_queued=False)
+
+
+def set_limit(turn: Turn, node: Node, child: Child, *, is_queued: bool) -> None:
+    """Let the time count that a launch has, from now on (ST-2)."""
+    turn.cancel_timer(child)
+    path = child_path(node, child.spec.name)
+    if is_queued:
+        child.timer = turn.set_timer("queue", path, QUEUE_SECONDS)
+    elif isinstance(child.spec, WorkerSpec) and child.spec.ready is not None:
         child.timer = turn.set_timer("ready", path, child.spec.ready)
 
 
@@ -143,7 +156,7 @@ def child_failed(turn: Turn, node: Node, child: Child, reason: Reason) -> None:
         child.state = "stopped"  # its turn to stop has not come, and need not
     else:
         child.state = "restarting"
-        child.timer = turn.set_timer("retry", path, 0.0)  # ST-2
+        child.timer = turn.set_timer("retry", path, 0.0)  # ST-3
         turn.wake(child)
         if isinstance(node.task, StartSequence):
             _break_off(turn, node, node.task, Refused(start_failed(path, reason)))

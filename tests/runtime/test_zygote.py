@@ -1,8 +1,14 @@
-"""The zygote when it hangs: where, what came of its launches, and that nothing is run twice for it."""
+"""The zygote when it hangs or dies: where, what becomes of its launches, and that nothing is run twice for it."""
 
+import importlib
 import os
 import signal
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,6 +33,40 @@ if Path("/proc/self/comm").read_text().startswith("understudy-zyg"):
 
 class Late(Actor):
     pass
+"""
+
+# its import lasts until a file is there, and ends the zygote where another is
+SLOW = """
+import os, time
+from pathlib import Path
+from actors import Actor, message
+
+HERE = Path(__file__).parent
+if Path("/proc/self/comm").read_text().startswith("understudy-zyg"):
+    with (HERE / "imports").open("a") as file:
+        file.write(f"{os.getpid()} ")
+    while not (HERE / "go").exists():
+        time.sleep(0.002)
+    if (HERE / "die").exists():
+        os._exit(0)
+
+class Slow(Actor):
+    @message
+    def pid(self) -> int:
+        return os.getpid()
+"""
+
+# its import takes more than half of its limit, and so does its constructor
+BOTH = """
+import time
+from actors import Actor, message
+time.sleep(1.2)
+class Both(Actor):
+    def __init__(self):
+        time.sleep(1.2)
+    @message
+    def hello(self) -> str:
+        return "hello"
 """
 
 # the zygote of that supervisor stops itself when it has forked "victim" for the second time, before it says so
@@ -122,6 +162,100 @@ def test_a_signal_to_a_zygote_that_is_just_being_forked_is_not_taken_for_the_sup
 
         assert supervisor.start(child(Counter), name="second").add(1) == 1
         assert supervisor.count()["active"] == 2
+
+
+@pytest.fixture
+def slow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Any]]:
+    """The actor class of a module whose import takes as long as the test wants."""
+    (tmp_path / "slow.py").write_text(SLOW)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield importlib.import_module("slow").Slow
+    del sys.modules["slow"]
+
+
+def imports_of(directory: Path) -> list[int]:
+    """Pids of the zygotes that began that import, in order."""
+    noted = directory / "imports"
+    return [int(pid) for pid in noted.read_text().split()] if noted.exists() else []
+
+
+@pytest.mark.parametrize("host", ["process", "thread"])
+def test_a_start_behind_a_long_import_waits_longer_than_its_own_limit_and_succeeds(
+    nothing_left: Path, tmp_path: Path, slow: type[Any], host: str
+) -> None:
+    with Supervisor("queued", max_restarts=0) as supervisor, ThreadPoolExecutor(20) as pool:
+        importing = pool.submit(supervisor.start, child(slow), name="slow", ready=30.0)
+        assert wait_until(lambda: len(imports_of(tmp_path)) == 1)
+        spec = child(Counter).options(host=host)
+        starts = [pool.submit(supervisor.start, spec, name=f"c{n}", ready=1.0) for n in range(3)]
+        assert wait_until(lambda: supervisor.count()["specs"] == 4)
+        threading.Event().wait(1.2)  # longer than their limit
+        assert not any(each.done() for each in starts)
+
+        (tmp_path / "go").touch()
+
+        assert importing.result(timeout=30).pid()
+        assert [each.result(timeout=30).add(1) for each in starts] == [1] * 3
+    assert len(imports_of(tmp_path)) == 1  # the same zygote did it all
+
+
+def test_a_start_whose_turn_does_not_come_is_taken_out_of_the_queue_and_no_other_fails(
+    nothing_left: Path, tmp_path: Path, slow: type[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit = "from runtime.supervision import start; start.QUEUE_SECONDS = 0.3; main()"
+    monkeypatch.setattr(client, "_WARDEN", client._WARDEN.replace("main()", limit))
+    with Supervisor("queued", max_restarts=0) as supervisor, ThreadPoolExecutor(4) as pool:
+        importing = pool.submit(supervisor.start, child(slow), name="slow", ready=30.0)
+        assert wait_until(lambda: len(imports_of(tmp_path)) == 1)
+
+        with pytest.raises(StartFailed, match="waited for its turn, behind other starts"):
+            supervisor.start(child(Counter), name="behind", ready=30.0)
+        (tmp_path / "go").touch()
+
+        assert importing.result(timeout=30).pid()
+    assert len(imports_of(tmp_path)) == 1
+
+
+def test_the_time_to_become_ready_counts_from_when_the_process_exists(
+    nothing_left: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "both.py").write_text(BOTH)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    both = importlib.import_module("both").Both
+
+    with Supervisor("both", max_restarts=0) as supervisor:
+        assert supervisor.start(child(both), name="both", ready=2.0).hello() == "hello"
+
+
+def test_what_was_asked_of_a_zygote_that_is_killed_is_asked_of_the_next_one_as_often_as_it_takes(
+    nothing_left: Path, tmp_path: Path, slow: type[Any]
+) -> None:
+    with Supervisor("killed", max_restarts=0) as supervisor, ThreadPoolExecutor(20) as pool:
+        importing = pool.submit(supervisor.start, child(slow), name="slow", ready=30.0)
+        starts = [pool.submit(supervisor.start, child(Counter), name=f"c{n}") for n in range(10)]
+        for times in range(1, 6):
+            assert wait_until(lambda times=times: len(imports_of(tmp_path)) == times)  # type: ignore[misc]
+            os.kill(imports_of(tmp_path)[-1], signal.SIGKILL)
+        assert wait_until(lambda: len(imports_of(tmp_path)) == 6)
+        (tmp_path / "go").touch()
+
+        assert importing.result(timeout=30).pid()
+        assert [each.result(timeout=30).add(1) for each in starts] == [1] * 10
+
+
+def test_an_import_that_ends_the_zygote_each_time_fails_its_own_start_only(
+    nothing_left: Path, tmp_path: Path, slow: type[Any]
+) -> None:
+    (tmp_path / "die").touch()
+    with Supervisor("dying", max_restarts=0) as supervisor, ThreadPoolExecutor(20) as pool:
+        dying = pool.submit(supervisor.start, child(slow), name="slow", ready=30.0)
+        assert wait_until(lambda: len(imports_of(tmp_path)) == 1)
+        starts = [pool.submit(supervisor.start, child(Counter), name=f"c{n}") for n in range(10)]
+        (tmp_path / "go").touch()
+
+        with pytest.raises(StartFailed, match="the zygote died while starting it, again and again: exit code 0"):
+            dying.result(timeout=30)
+        assert [each.result(timeout=30).add(1) for each in starts] == [1] * 10
 
 
 def zygotes_of(supervisor: int) -> list[int]:

@@ -27,6 +27,7 @@ from runtime.supervision.action import (
 )
 from runtime.supervision.decide import decide
 from runtime.supervision.event import (
+    Begun,
     Boot,
     CycleChild,
     DeleteChild,
@@ -35,6 +36,7 @@ from runtime.supervision.event import (
     Exited,
     Ignored,
     Imported,
+    Queued,
     Reason,
     RestartChild,
     StartChild,
@@ -114,6 +116,11 @@ class TreeMachine(RuleBasedStateMachine):
     def a_launch_comes_to_something(self, choice, outcome):
         if path := self.pick(sorted(set(self.seen.alive) - self.seen.ready), choice):
             self.comes_to(path, outcome)
+
+    @rule(choice=st.integers(0), kind=st.sampled_from([Queued, Begun]))
+    def a_launch_waits_or_begins(self, choice, kind):
+        if path := self.pick(sorted(set(self.seen.alive) - self.seen.ready), choice):
+            self.send(kind(path, self.seen.alive[path]))
 
     @rule(limit=st.integers(1, 9))
     def launches_succeed(self, limit):

@@ -4,7 +4,8 @@ import pytest
 
 from actors.errors import AlreadyStarted, BadSpec, NotRunning, StartFailed
 from runtime.supervision.action import Done, IgnoredStart, Launch
-from runtime.supervision.event import Exited, Reason, Started
+from runtime.supervision.event import Begun, Exited, Queued, Reason, Started
+from runtime.supervision.start import QUEUE_SECONDS
 from runtime.supervision.tree import Counts, count_children, find, which_children
 from tests.runtime.supervision.rig import Rig, supervisor, worker
 
@@ -106,6 +107,62 @@ def test_a_start_that_takes_too_long_is_killed_and_has_failed():
     rig.advance(0.2)
     assert rig.take() == ["begin a", "kill a"]
     assert "timeout" in str(rig.error(rig.results[1]))
+
+
+def test_the_time_a_launch_waits_for_its_turn_is_not_counted_as_its_start():
+    rig = Rig(supervisor("root", worker("a", ready=2.0)))
+    rig.starts["a"] = "hang"
+    rig.boot()
+
+    rig.send(Queued("a", 1))
+    rig.advance(QUEUE_SECONDS - 1)
+    rig.send(Begun("a", 1))  # it is imported
+    rig.advance(1.9)
+    rig.send(Begun("a", 1))  # it has a process
+    rig.advance(1.9)
+    assert rig.take() == ["begin a"]
+    rig.advance(0.2)
+    assert rig.take() == ["kill a"]
+
+
+def test_a_launch_that_waits_too_long_for_its_turn_has_failed_whatever_its_own_limit():
+    for ready in (2.0, 1000.0, None):
+        rig = Rig(supervisor("root", worker("a", ready=ready)))
+        rig.starts["a"] = "hang"
+        rig.boot()
+
+        rig.send(Queued("a", 1))
+        rig.advance(QUEUE_SECONDS - 0.1)
+        assert rig.take() == ["begin a"]
+        rig.advance(0.2)
+        assert rig.take() == ["kill a"]
+        assert "timeout" in str(rig.error(rig.results[1]))
+
+
+def test_news_of_another_launch_than_the_current_one_moves_no_limit():
+    rig = Rig(supervisor("root", worker("a", ready=2.0)))
+    rig.starts["a"] = "hang"
+    rig.boot()
+
+    rig.send(Queued("a", 2), Begun("a", 0), Queued("b", 1))
+    rig.advance(2.1)
+
+    assert rig.take() == ["begin a", "kill a"]
+
+
+def test_a_launch_that_is_to_stop_before_its_turn_has_its_own_limit_from_then_on():
+    rig = Rig.up(supervisor("root", worker("a")))
+    rig.starts["b"] = rig.stops["b"] = "hang"
+    rig.start("", worker("b", shutdown="infinity", ready=2.0))
+    rig.send(Queued("b", 1))
+    rig.stop()
+
+    rig.advance(3.0)
+    assert rig.take() == ["begin b", "stop b"]
+    rig.send(Begun("b", 1))
+    rig.advance(2.1)
+
+    assert rig.take() == ["kill b", "stop a"]
 
 
 def test_a_tree_that_could_not_start_can_be_started_again():
