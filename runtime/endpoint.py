@@ -4,7 +4,8 @@
 
 EP-1  A blocking call waits for room and for its answer until the ask's deadline; in an event loop nothing blocks.
 EP-2  An actor that waits, directly or not, for the answer of this very call is never asked: `AskCycle` at once.
-EP-3  After a fork the child has nothing of its parent's endpoint: new lines, new reply FIFOs, new ask ids.
+EP-3  After a fork the child has nothing of its parent's endpoint: new lines, new reply FIFOs, new ask ids, and new
+      locks before all else: a thread that held one is not there to let go of it.
 EP-4  Threads that are actors have an endpoint each, and their process's routes: what one of them has looked up is known
       to all, by one letterbox.
 """
@@ -312,6 +313,7 @@ class Endpoint:
 
     def after_fork(self) -> None:
         """In the child of a fork: let go of what is the parent's, and start afresh on first use (EP-3)."""
+        self._lock = threading.Lock()
         for channel in self._channels:
             os.close(channel.fd)
         self._channels.clear()
@@ -321,9 +323,8 @@ class Endpoint:
         self._post.close()
         if self._has_own_routes:
             self.routes.after_fork()
-        self.arena.close()
+        self.arena.after_fork()
         self.lines.after_fork()
-        self._lock = threading.Lock()
         self._next_id = _ids()
 
 

@@ -157,6 +157,11 @@ class Arena:
         with self._lock:
             self._mapped.clear()
 
+    def after_fork(self) -> None:
+        """In the child of a fork: have nothing. A lock that a thread of the parent held is held for ever."""
+        self._lock, self._own = threading.Lock(), Stock(self._lines)
+        self._mapped.clear()
+
     def _arrived(self, body: int) -> Slab:
         number, generation = parted(body)
         slab = self._map(number)

@@ -14,7 +14,6 @@ AR-3  Nothing is entered into a `__main__` that is a program's own.
 
 import functools
 import sys
-import threading
 import weakref
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
@@ -185,15 +184,13 @@ def context_variable(name: str, default: tuple[()] | tuple[Any], key: str) -> "C
 
 def key_of(variable: "ContextVar[Any]", new_key: Callable[[], str]) -> str:
     """The key of a context variable."""
-    with _lock:
-        key = _keys.get(variable)
-        if key is None:
-            key = _keys[variable] = new_key()
-            _variables[key] = variable
+    key = _keys.get(variable)
+    if key is None:
+        key = _keys.setdefault(variable, new_key())  # atomic, without a lock that a fork could find held
+        _variables[key] = variable
     return key
 
 
 # As cloudpickle tracks classes, but for good: Python keeps a context variable, and has no weak references to it.
 _keys: "dict[ContextVar[Any], str]" = {}
 _variables: "dict[str, ContextVar[Any]]" = {}
-_lock = threading.Lock()
