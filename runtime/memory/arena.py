@@ -6,14 +6,17 @@ AR-2  What arrives is read in place: a lease is a read-only view, and the slab c
 AR-3  A child of a fork gives nothing back: what it maps is its parent's.
 AR-4  What was lent by `empty` and filled in place is passed on as it is (runtime.memory.lent): its message has a small
       slab for all else, which names it.
+AR-5  Whoever has no room to map what arrives gives it back all the same, by its descriptor, and says so: it is an error
+      of that message, and of nothing else.
 """
 
+import contextlib
 import ctypes
 import os
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from actors.errors import NotFound, OutOfMemory, Unencodable
@@ -35,8 +38,11 @@ from runtime.memory.slab import (
     array_type,
     body_of,
     holder_of,
+    lent_by,
+    look_at,
     next_generation,
     parted,
+    set_free,
     slab_of,
 )
 from runtime.memory.stock import Stock
@@ -122,12 +128,17 @@ class Arena:
 
         Raises:
             NotFound: its message has ended.
+            OutOfMemory: it cannot be mapped here; it is given back unread (AR-5).
         """
-        slab = self._arrived(body)
-        words = slab.words
-        if not words[LENT]:
-            return _held(slab, self._thread)
-        lent = [self._arrived(other) for other in words[LENT_AT : LENT_AT + words[LENT]]]
+        try:
+            slab = self._arrived(body)
+            words = slab.words
+            if not words[LENT]:
+                return _held(slab, self._thread)
+            lent = [self._arrived(other) for other in words[LENT_AT : LENT_AT + words[LENT]]]
+        except OutOfMemory:
+            self._give_back_unmapped(body)
+            raise
         views = [_held(each, self._thread) for each in lent]
         return Arrived(_held(slab, self._thread), views)  # the first slab last: while it is SENT all are the message's
 
@@ -169,24 +180,53 @@ class Arena:
             raise NotFound(f"slab {number}", "its message has ended")
         return slab
 
+    def _give_back_unmapped(self, body: int) -> None:
+        number, generation = parted(body)
+        with self._opened(number) as fd:
+            look = look_at(fd)
+            if look.is_of(generation):
+                for other in lent_by(fd, look):
+                    with self._opened(parted(other)[0]) as lent_fd:
+                        set_free(lent_fd)
+                set_free(fd)
+
     def _map(self, number: int) -> Slab:
         with self._lock:
             slab = self._mapped.get(number)
             if slab is not None:
                 self._mapped.move_to_end(number)
                 return slab
-        _, fds = self._lines.request(OpenSlab(number=number))
-        if not fds:
-            raise NotFound(f"slab {number}", "its message has ended")
-        try:
-            slab = slab_of(number, fds[0])
-        finally:
-            os.close(fds[0])
+        with self._opened(number) as fd:
+            slab = self._mapped_by(number, fd)
         with self._lock:
             self._mapped[number] = slab
             if len(self._mapped) > _MOST_MAPPED:
                 self._mapped.popitem(last=False)
         return slab
+
+    def _mapped_by(self, number: int, fd: int) -> Slab:
+        """Map a slab; where there is no room for it, without those that only stay mapped to be used again."""
+        try:
+            return slab_of(number, fd)
+        except OutOfMemory:
+            with self._lock:
+                self._mapped.clear()
+            return slab_of(number, fd)
+
+    @contextlib.contextmanager
+    def _opened(self, number: int) -> Iterator[int]:
+        """The descriptor of a slab.
+
+        Raises:
+            NotFound: its message has ended.
+        """
+        _, fds = self._lines.request(OpenSlab(number=number))
+        if not fds:
+            raise NotFound(f"slab {number}", "its message has ended")
+        try:
+            yield fds[0]
+        finally:
+            os.close(fds[0])
 
 
 def _fitting(pieces: Sequence[Buffer]) -> int:

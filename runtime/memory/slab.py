@@ -30,6 +30,7 @@ import os
 import struct
 from dataclasses import dataclass
 
+from actors.errors import OutOfMemory
 from runtime.commons import Commons, identity_of
 
 FREE, FILLING, SENT, HELD = 0, 1, 2, 3
@@ -49,8 +50,18 @@ class Slab:
     __slots__ = ("__weakref__", "data", "number", "words")
 
     def __init__(self, number: int, fd: int) -> None:
-        """Map it; the descriptor stays the caller's."""
-        mapping = mmap.mmap(fd, os.fstat(fd).st_size)
+        """Map it; the descriptor stays the caller's.
+
+        Raises:
+            OutOfMemory: this process has no address space for it, or no descriptor (mmap(2) keeps one).
+        """
+        nbytes = os.fstat(fd).st_size
+        try:
+            mapping = mmap.mmap(fd, nbytes)
+        except OSError as exc:
+            raise OutOfMemory(
+                nbytes, 0, f"a large payload cannot be mapped in process {os.getpid()}: {exc.strerror}"
+            ) from exc
         self.number = number
         view = memoryview(mapping)
         self.words = view[:DATA_AT].cast("Q")

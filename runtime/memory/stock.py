@@ -113,6 +113,9 @@ class Stock:
         number, (fd,) = self._lines.register(MakeSlab(nbytes=size))
         try:
             slab = slab_of(number, fd)
+        except OutOfMemory:
+            self._lines.register(FreeSlab(number=number))
+            raise
         finally:
             os.close(fd)
         slab.words[STATE] = FILLING

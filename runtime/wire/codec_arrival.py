@@ -173,12 +173,11 @@ def cached(parameters: dict[str, Any], function: Callable[..., Any]) -> Any:
 
 def context_variable(name: str, default: tuple[()] | tuple[Any], key: str) -> "ContextVar[Any]":
     """The variable of that key that is here, else a new one (AR-1)."""
-    with _lock:
-        variable = _variables.get(key)
-        if variable is None:
-            variable = ContextVar(name, default=default[0]) if default else ContextVar(name)
-            _variables[key] = variable
-            _keys[variable] = key
+    variable = _variables.get(key)
+    if variable is None:
+        made: ContextVar[Any] = ContextVar(name, default=default[0]) if default else ContextVar(name)
+        variable = _variables.setdefault(key, made)  # atomic, without a lock that a fork could find held
+        _keys[variable] = key
     return variable
 
 
@@ -186,7 +185,7 @@ def key_of(variable: "ContextVar[Any]", new_key: Callable[[], str]) -> str:
     """The key of a context variable."""
     key = _keys.get(variable)
     if key is None:
-        key = _keys.setdefault(variable, new_key())  # atomic, without a lock that a fork could find held
+        key = _keys.setdefault(variable, new_key())  # as above
         _variables[key] = variable
     return key
 

@@ -16,13 +16,14 @@ from typing import Any
 
 import pytest
 
-from actors import Actor, ActorDied, ActorError, Mailbox, StartFailed, SystemGone, child, message
+from actors import Actor, ActorDied, ActorError, Mailbox, OutOfMemory, StartFailed, SystemGone, child, message
+from actors.child import Host
 from runtime import Supervisor, connect
 from runtime.connection import Connection
 from runtime.mailbox.box import Box
 from runtime.testing import wait_until
 from runtime.wire import answer, stream
-from tests.runtime.cast import Counter, Echo, descriptors_of
+from tests.runtime.cast import Counter, Echo, bodies_of, descriptors_of
 
 pytestmark = pytest.mark.process
 
@@ -448,6 +449,75 @@ def test_memory_for_a_large_body_that_cannot_be_had_is_an_error_in_the_sender(su
         assert echo.echo(b"small") == b"small"
 
     assert echo.echo(bytes(4 << 20)) == bytes(4 << 20)
+
+
+class Porter(Actor):
+    """Takes, asks for and lends large payloads."""
+
+    @message
+    def take(self, load: bytes | memoryview) -> int:
+        return len(load)
+
+    @message
+    def make(self, nbytes: int) -> memoryview:
+        return memoryview(bytes(nbytes))
+
+    @message
+    def fetch(self, other: "Porter", nbytes: int) -> str:
+        try:
+            return f"{len(other.make(nbytes))} bytes"
+        except OutOfMemory as exc:
+            return str(exc)
+
+    @message
+    def lend(self, nbytes: int) -> str:
+        try:
+            return f"{len(self.context.empty(nbytes))} bytes"
+        except OutOfMemory as exc:
+            return str(exc)
+
+    @message
+    def pid(self) -> int:
+        return os.getpid()
+
+
+@contextlib.contextmanager
+def _narrowed(pid: int, spare: int) -> Iterator[None]:
+    """A process with no more address space than what it has, and so much."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[0])
+    with _limited(pid, resource.RLIMIT_AS, pages * resource.getpagesize() + spare):
+        yield
+
+
+@pytest.mark.parametrize("host", ["process", "thread"])
+def test_a_payload_that_cannot_be_mapped_is_an_error_of_its_message_and_is_given_back(
+    supervisor: Supervisor, host: Host
+) -> None:
+    maker = supervisor.start(child(Porter), name="maker")
+    porter = supervisor.start(child(Porter), name="porter", host=host)
+    pid, large = porter.pid(), 64 << 20
+
+    with _narrowed(pid, large // 2):
+        with pytest.raises(OutOfMemory, match=f"a large payload cannot be mapped in process {pid}"):
+            porter.take(bytes(large))
+        assert "a large payload cannot be mapped" in porter.fetch(maker, large)
+        assert "a large payload cannot be mapped" in porter.lend(large)
+        assert porter.take(bytes(100_000)) == 100_000
+        assert porter.pid() == pid
+        assert wait_until(lambda: bodies_of(supervisor) == 0)
+
+    assert porter.take(bytes(large)) == large
+    assert porter.fetch(maker, large) == f"{large} bytes"
+    assert porter.lend(large) == f"{large} bytes"
+    assert porter.pid() == pid
+
+
+def test_what_stays_mapped_to_be_used_again_makes_room_for_what_arrives(supervisor: Supervisor) -> None:
+    porter = supervisor.start(child(Porter), name="porter")
+    assert porter.take(memoryview(bytes(20 << 20))) == 20 << 20
+
+    with _narrowed(porter.pid(), 10 << 20):
+        assert porter.take(memoryview(bytes(25 << 20))) == 25 << 20
 
 
 def test_a_mailbox_that_is_granted_less_than_was_asked_for_still_works(supervisor: Supervisor) -> None:
