@@ -6,6 +6,8 @@ RE-2  A caller that is gone (no FIFO, no reader) is dropped and counted.
 RE-3  Of a large answer it is said once it is written. So it goes the way of those that wait for room, and no small one
       has to be asked whether it is one.
 RE-4  All actors of a process that answer one caller do so by one descriptor (runtime.commons).
+RE-5  At most _OPEN_FIFOS stay open, those of callers that do not read apart. Where no descriptor is to be had the
+      others are closed; then the answer is dropped: its asker learns at his deadline that the message was handled.
 """
 
 import contextlib
@@ -23,6 +25,7 @@ from runtime.wire.frame import ERROR, LARGE, MAX_REPLY, REPLY, flags_of, reply, 
 from runtime.wire.parts import Payload
 
 PENDING_BYTES = 1 << 20
+_NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE)
 _OPEN_FIFOS = 256
 
 
@@ -170,20 +173,32 @@ class Replies:
         return [self._fds[address] for address in self._pending]
 
     def _open(self, address: int) -> int | None:
+        """The write end of a caller's FIFO; None: he is gone, or there is no descriptor to be had (RE-2, RE-5)."""
         path = f"{self._directory}/{address:016x}"
-        try:
-            caller = _callers.get(path, lambda: Caller(self._fifos.open_write(path)))
-        except OSError as exc:
-            if exc.errno in (errno.ENOENT, errno.ENXIO):
-                return None
-            raise
-        self._callers[address] = caller
-        self._fds[address] = caller.fd
-        if len(self._fds) > _OPEN_FIFOS:
-            oldest = next(iter(self._fds))
-            if oldest not in self._pending:
-                del self._fds[oldest], self._callers[oldest]
-        return caller.fd
+        while len(self._fds) >= _OPEN_FIFOS and self._let_one_go():
+            pass
+        while True:
+            try:
+                caller = _callers.get(path, lambda: Caller(self._fifos.open_write(path)))
+            except OSError as exc:
+                if exc.errno not in _NO_DESCRIPTOR or not self._let_one_go():
+                    if exc.errno in (errno.ENOENT, errno.ENXIO, *_NO_DESCRIPTOR):
+                        return None
+                    raise
+            else:
+                self._callers[address] = caller
+                self._fds[address] = caller.fd
+                return caller.fd
+
+    def _let_one_go(self) -> bool:
+        """Let go of the FIFO that was opened first of those that nothing waits for (RE-5); False when there is none."""
+        for _ in range(len(self._fds)):
+            address = next(iter(self._fds))
+            if address not in self._pending:
+                del self._fds[address], self._callers[address]
+                return True
+            self._fds.move_to_end(address)
+        return False
 
     def _keep(self, address: int, raw: bytes) -> None:
         kept = self._kept_bytes.get(address, 0) + len(raw)

@@ -1,6 +1,7 @@
 """Answers: callers that read, that do not, and that are gone."""
 
 import os
+import resource
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from actors.errors import Unencodable
 from runtime.mailbox import fifo
 from runtime.mailbox.page import DROPPED
-from runtime.mailbox.replies import PENDING_BYTES, Replies
+from runtime.mailbox.replies import _OPEN_FIFOS, PENDING_BYTES, Replies
 from runtime.wire import frame
 from runtime.wire.codec import Codec
 from runtime.wire.frame import ERROR, LARGE, REPLY, unpack_reply
@@ -150,3 +151,56 @@ def test_a_caller_that_goes_while_answers_wait_is_dropped_with_all_of_them(
     assert words[DROPPED] == waiting
     assert not replies.has_pending()
     assert store.held == {}
+
+
+@pytest.fixture
+def callers(tmp_path: Path) -> Iterator[dict[int, int]]:
+    """So many that not all of their FIFOs may stay open, by their addresses."""
+    held = {address: fifo.create(str(tmp_path / f"{address:016x}"), 4096)[0] for address in range(1, _OPEN_FIFOS + 20)}
+    yield held
+    for fd in held.values():
+        os.close(fd)
+
+
+@pytest.mark.parametrize("stuck", [1, 3])
+def test_callers_that_do_not_read_cost_their_own_descriptors_and_no_other(
+    replies: Replies, callers: dict[int, int], stuck: int
+) -> None:
+    for address in range(1, stuck + 1):
+        while address not in replies._pending:
+            replies.send(address, replies.frame_of(1, "m", "x" * 1000))
+    for address in callers:
+        replies.send(address, replies.frame_of(2, "m", address))
+
+    assert len(replies._fds) <= _OPEN_FIFOS
+    assert all(address in replies._fds for address in range(1, stuck + 1))
+    assert len(replies.pending_fds()) == stuck
+    for address in (stuck + 1, _OPEN_FIFOS + 1):
+        raw = os.read(callers[address], 4096)
+        assert Codec().decode_value(0, raw[REPLY.size :]) == address
+
+
+def test_without_descriptors_an_answer_goes_by_one_that_another_caller_can_spare(
+    replies: Replies, callers: dict[int, int], words: memoryview
+) -> None:
+    replies.send(1, replies.frame_of(1, "m", 1))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (_lowest_free(), hard))
+    try:
+        replies.send(2, replies.frame_of(1, "m", 2))
+        while 2 not in replies._pending:
+            replies.send(2, replies.frame_of(1, "m", "x" * 1000))
+        replies.send(3, replies.frame_of(1, "m", 3))  # nobody can spare any
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    assert os.read(callers[2], 4096)
+    assert words[DROPPED] == 1
+    assert list(replies._fds) == [2]
+
+
+def _lowest_free() -> int:
+    """The number that the next descriptor would have."""
+    fd = os.dup(0)
+    os.close(fd)
+    return fd
