@@ -10,12 +10,15 @@ KE-2  A file that could be opened at the start and cannot be written later ends 
       that failed is counted in its page, the log says it once, and the thread tries again until one succeeds.
 KE-3  The thread is started when there is something for it to write, in the actor's own process, and takes no signals.
       A child that is forked in a handler has no part in any of this.
+KE-4  Where no thread can be had (RLIMIT_NPROC, a cgroup's pids.max) the messages write what it would have: the first
+      that ends when it is time; what is left, the stop. Each time a thread is asked for again.
 """
 
 import os
 import signal
 import threading
 from collections.abc import Callable
+from time import monotonic
 from typing import Any, Protocol
 
 from actors.child import Durable
@@ -65,6 +68,7 @@ class Keeper:
         self._latest: Row | None = None
         self._written: Row | None = None
         self._is_failing = False
+        self._tried_at = monotonic()
         self._lock = threading.Lock()  # held by whoever writes
         self._wanted = threading.Event()
         self._closing = threading.Event()
@@ -97,8 +101,8 @@ class Keeper:
         self._latest = row
         if not (self._seconds or self._is_failing):
             self._write()
-        elif not self._wanted.is_set():
-            self._wake()
+        elif not (self._wanted.is_set() or self._wake()) and monotonic() - self._tried_at >= self._pause:
+            self._write()  # KE-4
 
     def close(self) -> None:
         """Write what is not written yet, and let go of the file; blocks for the disk."""
@@ -114,24 +118,36 @@ class Keeper:
         if self._shelf is not None:
             self._shelf.close()
 
-    def _wake(self) -> None:
-        self._wanted.set()
+    @property
+    def _pause(self) -> float:
+        """Seconds between two writes that are not the message's own."""
+        return RETRY_SECONDS if self._is_failing else self._seconds
+
+    def _wake(self) -> bool:
+        """Have the thread write; False: there is none, and none to be had (KE-4)."""
         if self._thread is None and not self._closing.is_set():
-            self._thread = threading.Thread(target=self._run, name="understudy-keeper", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._run, name="understudy-keeper", daemon=True)
+            try:
+                thread.start()
+            except (RuntimeError, MemoryError):  # "can't start new thread"
+                return False
+            self._thread = thread
+        self._wanted.set()
+        return True
 
     def _run(self) -> None:
         """The thread: whenever there is something to write, let the time pass in which more may come, and write."""
         signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals())
         while True:
             self._wanted.wait()
-            if self._closing.wait(RETRY_SECONDS if self._is_failing else self._seconds):
+            if self._closing.wait(self._pause):
                 return
             self._wanted.clear()
             self._write()
 
     def _write(self) -> None:
         with self._lock:
+            self._tried_at = monotonic()
             row = self._latest
             if row is None or row is self._written:
                 return

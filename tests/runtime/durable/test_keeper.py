@@ -187,3 +187,67 @@ def test_a_forked_child_writes_nothing(fixture: Fixture) -> None:
     assert os.waitpid(pid, 0)[1] == 0
     keeper.close()
     assert fixture.shelf.saved == [NEW]
+
+
+def _refuse(_thread: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
+def test_without_a_thread_the_messages_write_what_it_would_have(
+    fixture: Fixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threading.Thread, "start", _refuse)
+    now = [100.0]
+    monkeypatch.setattr(module, "monotonic", lambda: now[0])
+    keeper = fixture.keeper(0.5)
+    keeper.load()
+
+    keeper.save(OLD)
+    assert fixture.shelf.saved == []  # it is not time yet
+    now[0] += 1.0
+    keeper.save(NEW)
+    assert fixture.shelf.saved == [NEW]
+    keeper.save(OLD)
+    keeper.close()
+    assert fixture.shelf.saved == [NEW, OLD]
+
+
+def test_without_a_thread_a_file_that_cannot_be_written_is_tried_again_by_messages(
+    fixture: Fixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr(module, "monotonic", lambda: now[0])
+    keeper = fixture.keeper("message")
+    keeper.load()
+    fixture.shelf.is_full = True
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", _refuse)
+
+        for _ in range(5):
+            keeper.save(OLD)
+        assert fixture.words[SAVES_FAILED] == 1
+        now[0] += 1.0
+        keeper.save(OLD)
+        assert fixture.words[SAVES_FAILED] == 2
+
+        fixture.shelf.is_full = False
+        now[0] += 1.0
+        keeper.save(NEW)
+        assert fixture.shelf.saved == [NEW]
+
+    keeper.save(OLD)
+    keeper.close()
+    assert fixture.shelf.saved == [NEW, OLD]
+
+
+def test_a_thread_that_can_be_had_later_writes_again(fixture: Fixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    keeper = fixture.keeper(0.01)
+    keeper.load()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", _refuse)
+        keeper.save(OLD)
+
+    keeper.save(NEW)
+
+    assert wait_until(lambda: fixture.words[SAVED] == NEW.number)
+    keeper.close()
