@@ -27,6 +27,7 @@ from runtime.wire import answer, control, stream
 _MOST_CONNECTIONS = 8192
 _HELLO_SECONDS = 5.0
 _PAUSE_SECONDS = 0.1  # until a connection that cannot be taken is tried again
+_UNFIT = (stream.Protocol, msgspec.MsgspecError, ArithmeticError, ValueError)  # what a peer's nonsense raises
 _TAKEN_SECONDS = 2.0  # an answer that was read is opened within it
 
 
@@ -177,7 +178,7 @@ class Desk:
                 self._serve(connection, control.decode_request(body), connection.channel.take_fds())
         except BlockingIOError:
             return
-        except (OSError, stream.Protocol, msgspec.MsgspecError, ArithmeticError, ValueError):  # CT-1
+        except (OSError, *_UNFIT):  # CT-1
             self.drop(connection)
 
     def _serve(self, connection: Connection, request: Any, fds: list[int]) -> None:
@@ -191,6 +192,11 @@ class Desk:
             connection.refuse(exc)
         except OSError as exc:  # no descriptors, no inodes: what was asked for cannot be had, the rest lives
             connection.refuse(lacking(type(request).__name__, exc))
+        except _UNFIT:
+            raise
+        except Exception:  # a fault of our own, which must not leave its asker waiting
+            self._system.reporter.failed_inside("request failed")
+            connection.refuse(ActorError(f"{type(request).__name__}: failed inside the supervisor, whose log says how"))
         finally:
             for fd in fds:
                 os.close(fd)

@@ -110,4 +110,4 @@ class Mailboxes:
         above = worker.path.rpartition(".")[0]
         boxes = [each.box for each in self if each.box is not None and each.path.rpartition(".")[0] == above]
         for box in boxes:
-            box.words[page.PEERS] = len(boxes)
+            box.set_peers(len(boxes))

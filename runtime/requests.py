@@ -23,6 +23,7 @@ from runtime.memory import slab, snapshots
 from runtime.memory.allowance import Allowance
 from runtime.overview import overview
 from runtime.plan import unpacked, unpacked_instance, unpacked_tree
+from runtime.reporter import Reporter
 from runtime.supervision import action
 from runtime.supervision.spec import Spec, SupervisorSpec, joined
 from runtime.supervision.tree import Tree, count_children, find, find_specified, in_order
@@ -49,6 +50,7 @@ class System(Protocol):
     deaths: Deaths
     letters: Letters
     watches: Watches
+    reporter: Reporter
 
     def boot(self, spec: SupervisorSpec, answered: Answered) -> None:
         """Start the tree."""

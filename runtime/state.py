@@ -15,7 +15,7 @@ from actors.loop import call_hook
 from runtime.durable.keeper import Keeper
 from runtime.durable.row import Row
 from runtime.mailbox.commits import Commit as CommitBy
-from runtime.memory.snapshots import Commit, Snapshots, latest
+from runtime.memory.snapshots import Commit, Snapshots, commit_in
 from runtime.wire.codec import Codec
 from runtime.wire.parts import whole
 
@@ -44,8 +44,9 @@ class State:
         Raises:
             NotDurable: nothing is in memory, and the file cannot be used.
             Undecodable: a class of the state is missing.
+            ActorError: what is in memory is damaged.
         """
-        _, commit = latest([self._fd])
+        commit = commit_in(self._fd)
         if commit is None:
             await self._restore_from_file(hook)
         elif not commit.is_blank:

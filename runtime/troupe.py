@@ -141,11 +141,8 @@ class Troupe:
         box.set_life(page.RESTARTING if launch.incarnation > 1 else page.STARTING)
         box.set_control(page.RUN)
         box.page.forget_last_words()
-        box.turn_over()
-        box.words[page.LISTENS] = box.words[page.BEAT_NS] = box.words[page.HOOK] = 0
-        box.words[page.UNCOMMITTED] = 0
         # it counts on past what a zygote's death has taken over (`zygote_gone`)
-        box.words[page.INCARNATION] = max(launch.incarnation, box.words[page.INCARNATION] + 1)
+        box.begin(launch.incarnation)
         worker.token = next(self._tokens)
         snapshots = [box.open_snapshots()] if program.has_snapshots else []
         if program.host == "thread":
@@ -250,7 +247,7 @@ class Troupe:
             worker.is_ready = False
             kept |= self._bury_start(worker, "its zygote died before it could say what it had started")
             if worker.box is not None:
-                worker.box.words[page.INCARNATION] += 1  # whoever comes next takes the journal over
+                worker.box.begin(0)  # whoever comes next takes the journal over
         self._undertaker.free(strangers, kept)
 
     def _end_unwatched(self, worker: Worker, error: str) -> None:

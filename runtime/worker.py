@@ -175,10 +175,8 @@ def doing(box: Box) -> Doing | None:
 
 def message_name(box: Box, index: int) -> str:
     """Name of a message by its index + 1 in the actor's table, of a notice by its own; "" when it is not known yet."""
-    if index >= page.NOTICES_FROM:
-        return NOTICES[index - page.NOTICES_FROM]
-    names = box.message_names()
-    return names[index - 1] if 0 < index <= len(names) else ""
+    names, first = (NOTICES, page.NOTICES_FROM) if index >= page.NOTICES_FROM else (box.message_names(), 1)
+    return names[index - first] if first <= index < first + len(names) else ""
 
 
 def _in_hand(worker: Worker, phase: str, now_ns: int) -> MessageInHand | None:

@@ -12,6 +12,7 @@ AS-2  Neither lost nor there twice: the page's word MOVING names both places unt
       Whoever finds it set after a death lets the frame in the journal stand, unless it has ended.
 AS-3  A slot that is free begins with a word of zero, or with that of a frame that has ended.
 AS-4  At most MOST messages, and as many bytes as there are slots for. The last RESERVED slots are the second lane's.
+AS-5  Its words are bounded before use: a stray store of the actor's is no reason for anybody to look beyond the area.
 """
 
 from runtime.mailbox.page import ASIDE, ASIDE_BYTES, MOVING, URGENT_LANE, Page
@@ -45,7 +46,7 @@ class Aside:
         for header in unfinished(page):
             self._free &= ~_slots_of(header.offset, header.length)
             end = header.offset + header.length
-        for slot in range(-(-self._words[ASIDE] // SLOT)):
+        for slot in range(-(-_extent(page) // SLOT)):
             if self._free >> slot & 1:
                 self._heads[slot * SLOT // 8] = 0
         self._words[ASIDE] = end
@@ -80,7 +81,7 @@ class Aside:
 
 def frames(page: Page) -> list[Header]:
     """The frames that are set aside, those included that have ended and whose slots are not used yet; for anybody."""
-    area, end = page.aside, page.words[ASIDE]
+    area, end = page.aside, _extent(page)
     headers: list[Header] = []
     at = 0
     while at < end:
@@ -106,10 +107,16 @@ def settle(page: Page) -> None:
     if moving:
         journal = page.urgent_journal if moving & URGENT_LANE else page.journal
         origin = (moving & 0xFFFFFFFF) - 1
-        place = (moving & ~URGENT_LANE) >> 32
-        if journal[origin + STATE_AT] < CUT:
-            page.aside[place - 1 + STATE_AT] = MOVED
+        place = ((moving & ~URGENT_LANE) >> 32) - 1
+        is_sane = 0 <= origin < len(journal) - OVERHEAD and 0 <= place < ASIDE_BYTES - OVERHEAD  # AS-5
+        if is_sane and journal[origin + STATE_AT] < CUT:
+            page.aside[place + STATE_AT] = MOVED
         page.words[MOVING] = 0
+
+
+def _extent(page: Page) -> int:
+    """Bytes that may hold frames (AS-5)."""
+    return min(page.words[ASIDE], ASIDE_BYTES)
 
 
 def _slots_of(place: int, length: int) -> int:

@@ -8,6 +8,9 @@ BX-3  Closing: the life word first, then drain, answer, unlink. A sender that wr
 BX-4  A notice carries the mailbox's key, so that no frame that somebody else writes is one.
 BX-5  A mailbox of another size is the same one: its FIFO and its page are made larger where they are. So frames keep
       their order, and senders notice nothing. It is made smaller once what waits fits into that.
+BX-6  The actor may write anywhere in its page, native code with a stray pointer too. Nothing in there is computed with
+      before it is bounded, and what the supervisor knows itself is not read from there. A counter that was made absurd
+      does not overflow in the next incarnation.
 """
 
 import contextlib
@@ -25,6 +28,7 @@ from runtime.wire.frame import FLAGS_AT, KEY, KEY_AT, LARGE, LENGTH, NOTICE, OVE
 
 _WAKE_UP = tell(0, b"")
 URGENT_BYTES = 4096
+_MOST_COUNTED = (1 << 62) - 1
 
 Ended = Callable[[Header, bytes, bool], None]
 """Called for each message that ends here: its header, its frame, and whether its handler had begun."""
@@ -61,6 +65,8 @@ class Box:
             undo.pop_all()
         self.notice_key = random.SystemRandom().getrandbits(63) | 1
         self._snapshots: list[int] = []
+        self._incarnation = self._peers = 0
+        self._refuses = False
         self.words = self.page.words
         self.words[page.MAILBOX_BYTES] = self.mailbox_bytes
 
@@ -77,12 +83,27 @@ class Box:
 
     def set_refusing(self, refuses: bool) -> None:  # a word of the page
         """Say whether senders are refused at once when it is full."""
-        self.words[page.REFUSES] = refuses
+        self._refuses = self.words[page.REFUSES] = refuses
 
-    def turn_over(self) -> None:
-        """A new incarnation begins: what earlier ones have committed covers nothing of it, whatever its class is."""
-        self.words[page.EPOCH] += 1
-        self.words[page.URGENT_EPOCH] += 1
+    def set_peers(self, count: int) -> None:
+        """Say how many the members of its pool are."""
+        self._peers = self.words[page.PEERS] = count
+
+    def begin(self, incarnation: int) -> None:
+        """The actor of that number takes the mailbox over, or of the next where it has had as many.
+
+        What earlier ones have committed covers nothing of what this one will be given, whatever its class is.
+        """
+        self._incarnation = max(incarnation, self._incarnation + 1)
+        words = self.words
+        words[page.INCARNATION] = self._incarnation
+        words[page.MAILBOX_BYTES] = self.mailbox_bytes
+        words[page.REFUSES], words[page.PEERS] = self._refuses, self._peers
+        words[page.LISTENS] = words[page.BEAT_NS] = words[page.HOOK] = words[page.UNCOMMITTED] = 0
+        for counter in page.COUNTERS:  # BX-6
+            words[counter] &= _MOST_COUNTED
+        words[page.EPOCH] += 1
+        words[page.URGENT_EPOCH] += 1
 
     def set_life(self, life: int) -> None:
         """Say how the actor is: `page.STARTING`, READY, RESTARTING."""
@@ -242,7 +263,7 @@ class Box:
         """Where messages are that were read; of those that are set aside the epoch is the incarnation."""
         return (
             _Lane(self.page, page.URGENT_LANE, self.words[page.URGENT_EPOCH]),
-            _Lane(self.page, page.ASIDE_LANE, self.words[page.INCARNATION]),
+            _Lane(self.page, page.ASIDE_LANE, self._incarnation),
             _Lane(self.page, 0, self.words[page.EPOCH]),
         )
 

@@ -30,6 +30,7 @@ import signal
 from collections.abc import Sequence
 
 import msgpack
+import msgspec
 
 from actors.message import MessageEntry, MessageOptions
 from runtime.memory.seal import allocated_around
@@ -67,6 +68,18 @@ MOVING = 33  # which frame is being set aside (runtime.mailbox.aside), 0 for non
 JOURNAL_BYTES = 34  # of the mailbox's journal, what memory it has: the largest size the mailbox has had
 REFUSES = 35  # nonzero: a full mailbox refuses at once
 
+COUNTERS = (  # that go on from one incarnation to the next
+    HANDLED,
+    FAILED,
+    EXPIRED,
+    BUSY_NS,
+    DROPPED,
+    LOG_AT,
+    EPOCH,
+    URGENT_EPOCH,
+    SAVES_FAILED,
+    LOST_LINES,
+)
 STARTING, READY, RESTARTING, CLOSED = 1, 2, 3, 4  # life
 RUN, STOP_FINISH, STOP_DISCARD = 0, 1, 2  # control
 HOOKS = {name: code for code, name in enumerate(("__init__", "restore", "on_start", "on_stop", "on_error"), 256)}
@@ -88,6 +101,9 @@ LAST_WORDS_SIZE = 32768
 ASIDE_BYTES = 256 * 1024
 _MADV_POPULATE_WRITE = 23  # linux/mman.h; it fails where a touch would be a SIGBUS
 
+
+_Row = tuple[str, bool, tuple[int, bool, bool, float | None, bool], str]
+_unpack_rows = msgspec.msgpack.Decoder(list[_Row]).decode
 
 Table = tuple[bytes, int]
 """A message table as it lies in a page, and how many of its messages have a watchdog of their own."""
@@ -154,11 +170,14 @@ class Page:
         self.words[TABLE] = len(raw)
 
     def table(self) -> dict[str, MessageEntry]:
-        """The message table as published."""
+        """The message table as published; {} of one that is none: a stray store of its actor's may have hit it."""
         size = self.words[TABLE]
         if not 0 < size <= TABLE_SIZE:
             return {}
-        rows = msgpack.unpackb(self.view[TABLE_AT : TABLE_AT + size])
+        try:
+            rows = _unpack_rows(self.view[TABLE_AT : TABLE_AT + size])
+        except (msgspec.DecodeError, ValueError):  # ValueError: a text that is no UTF-8
+            return {}
         return {
             name: MessageEntry(name, is_async, MessageOptions(*options), text) for name, is_async, options, text in rows
         }

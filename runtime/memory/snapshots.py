@@ -13,8 +13,11 @@ SN-2  A state that does not fit gets a larger memory; of several the one with th
 SN-3  The word is stored through `memoryview.cast("Q")`: `struct.pack_into` zeroes first, and a kill would find zeros.
 SN-4  An actor that also keeps its state in a file begins its memory with what the file has, or with a blank: from then
       on the memory alone says what has happened. The file may be one message ahead of it (runtime.durable).
+SN-5  The actor's process may write anywhere in it, native code with a stray pointer too: lengths are checked before
+      use. An actor whose state is damaged does not start, rather than go on from another; its supervisor sees none.
 """
 
+import contextlib
 import inspect
 import mmap
 import os
@@ -24,11 +27,12 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from actors.errors import BadActor
+from actors.errors import ActorError, BadActor
 from actors.message import messages_of
 from runtime.memory.seal import allocated
 
 FIRST_BYTES = 16 * 1024
+_MOST_COMMITS = 1 << 62
 BLANK = 0xFFFFFFFF  # no kind of the codec's
 _DATA_AT = 4096
 _HEAD = struct.Struct("<QQQIIQQ")  # epoch, frame, reply address, length of the answer, kind and length of the state,
@@ -105,9 +109,9 @@ def create(nbytes: int = FIRST_BYTES) -> int:
 
 def latest(fds: list[int]) -> tuple[int, Commit | None]:
     """Of several memories of one actor the one with the latest commit (SN-2), and that commit."""
-    best, commit = fds[0], _read(fds[0])
+    best, commit = fds[0], _commit_if_sound(fds[0])
     for fd in fds[1:]:
-        other = _read(fd)
+        other = _commit_if_sound(fd)
         if other is not None and (commit is None or other.number > commit.number):
             best, commit = fd, other
     return best, commit
@@ -118,19 +122,32 @@ def latest_number(fds: list[int]) -> int:
     return max((int.from_bytes(os.pread(fd, 8, 0), "little") >> 1 for fd in fds), default=0)
 
 
-def _read(fd: int) -> Commit | None:
+def commit_in(fd: int) -> Commit | None:
+    """The commit in a memory; None: there is none yet.
+
+    Raises:
+        ActorError: it is damaged (SN-5).
+    """
     word = int.from_bytes(os.pread(fd, 8, 0), "little")
     if not word:
         return None
     slot_bytes = (os.fstat(fd).st_size - _DATA_AT) // 2
     at = _DATA_AT + (word & 1) * slot_bytes
     epoch, frame, reply_to, answer_length, kind, length, count = _HEAD.unpack(os.pread(fd, _HEAD.size, at))
+    if word >> 1 > _MOST_COMMITS or _HEAD.size + 16 * count + answer_length + length > slot_bytes:
+        raise ActorError("the committed state in shared memory is damaged: something else wrote there")
     at += _HEAD.size
     places = struct.unpack(f"<{2 * count}Q", os.pread(fd, 16 * count, at))
     at += 16 * count
     answer, state = os.pread(fd, answer_length, at), os.pread(fd, length, at + answer_length)
     others = frozenset(zip(places[::2], places[1::2], strict=True))
     return Commit(word >> 1, epoch, frame, reply_to, answer, kind, state, others)
+
+
+def _commit_if_sound(fd: int) -> Commit | None:
+    with contextlib.suppress(ActorError):  # SN-5
+        return commit_in(fd)
+    return None
 
 
 class Snapshots:
