@@ -97,7 +97,7 @@ def slotted(*skeleton: Any) -> type:
     """A class that arrives, still without attributes but for its slots; its metaclass may not take them."""
     try:
         return machinery._make_skeleton_class(*skeleton)  # type: ignore[no-any-return]
-    except (AttributeError, TypeError):  # of typing.NamedTuple, msgspec.Struct: they make slots by themselves
+    except (AttributeError, TypeError):  # as typing.NamedTuple, which makes slots by itself
         make, name, bases, attributes, *rest = skeleton
         without = {key: value for key, value in attributes.items() if key != "__slots__"}
         return machinery._make_skeleton_class(make, name, bases, without, *rest)  # type: ignore[no-any-return]

@@ -28,6 +28,7 @@ from types import CodeType, FunctionType
 from typing import Any
 
 import cloudpickle
+import msgspec
 from cloudpickle import cloudpickle as machinery
 
 from actors.ref import Ref
@@ -60,6 +61,7 @@ from runtime.wire.definitions import Catalogue
 NUMBERED = b"\x01"  # leads a pickle that refers to definitions; a pickle without it starts with \x80 (PROTO)
 NAMED_HERE = (definition, fill_class, tracked, view_of)  # PK-5
 
+_STRUCT = type(msgspec.Struct)
 _OF_ENUM = frozenset({"_name_", "_value_", "__objclass__", "_sort_order_"})  # what the machinery of enum gives a member
 _CLASS_GLOBALS = frozenset({"LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})  # how the body of a class reads a global
 
@@ -254,6 +256,8 @@ class ValuePickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle ha
                 return made
         else:
             made = machinery._dynamic_class_reduce(cls)
+        if isinstance(cls, _STRUCT):  # its fields are its metaclass's, which has no way to be told them
+            raise PicklingError("a msgspec.Struct goes by name only: define it in a module that can be imported")
         make, arguments, state, *rest, _ = made
         if make is machinery._make_skeleton_enum:
             state = _enum_state(cls, arguments, state)

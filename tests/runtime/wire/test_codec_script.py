@@ -8,9 +8,11 @@ import weakref
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 
 from actors.deadline import ambient
+from actors.errors import Unencodable
 from runtime.wire.codec import Codec
 from runtime.wire.codec_arrival import NAMELESS, Script, become_script, enter
 from tests.runtime.wire.test_codec_definition import elsewhere
@@ -208,6 +210,14 @@ def test_code_of_a_script_names_its_file_and_line(script: types.SimpleNamespace)
     there = elsewhere(seen, Codec(), script.square)
 
     assert there == ["/shop/script.py", script.square.__code__.co_firstlineno]
+
+
+def test_a_struct_of_a_script_is_refused_by_name() -> None:
+    class Order(msgspec.Struct):
+        item: str
+
+    with pytest.raises(Unencodable, match=r"a msgspec\.Struct goes by name only"):
+        Codec().encode_value(Order("tea"), "value")
 
 
 def copy_of_f() -> types.FunctionType:
