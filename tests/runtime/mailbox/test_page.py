@@ -50,6 +50,23 @@ def test_a_journal_grows_where_it_is_and_only_up_to_what_is_wanted_has_memory(fd
     other.close()
 
 
+def test_every_word_has_a_place_of_its_own(made: Page) -> None:
+    above = [name for name in vars(page) if name.isupper()]
+    names = above[above.index("LIFE") : above.index("REFUSES") + 1]
+    places = [getattr(page, name) for name in names]
+
+    assert len(names) > 30
+    assert len(set(places)) == len(places)
+    assert max(places) < len(made.words)
+    assert len(made.words) * 8 <= page.TABLE_AT
+
+
+def test_the_indexes_of_messages_and_those_of_notices_share_a_byte() -> None:
+    assert page.NOTICES_FROM == page.MOST_MESSAGES + 1
+    assert page.MOST_MESSAGES < 255
+    assert min(page.HOOKS.values()) > 255
+
+
 def test_words_are_seen_by_every_mapping(fd: int, made: Page) -> None:
     other = Page(fd)
     made.words[page.HANDLED] = 1 << 63

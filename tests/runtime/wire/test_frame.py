@@ -41,6 +41,45 @@ def test_an_ask_carries_its_header_and_its_length_twice(
     assert is_whole(raw, 0, length, length)
 
 
+def test_every_field_of_a_header_is_where_it_is_said_to_be() -> None:
+    raw = bytearray(frame.ask(1, b"abc", 0x11, 0x22, 0x33, retry=7))
+    raw[frame.STATE_AT], raw[frame.INDEX_AT] = 5, 9
+
+    (header,) = walk(memoryview(raw), 0, len(raw))
+
+    assert (header.state, header.retry, header.index) == (5, 7, 9)
+    assert raw[frame.FLAGS_AT] == ASK | PICKLED
+    assert raw[frame.RETRY_AT] == 7
+    assert int.from_bytes(raw[frame.ASK_AT : frame.ASK_AT + 8], "little") == 0x11
+    assert int.from_bytes(raw[frame.KEY_AT : frame.KEY_AT + 8], "little") == 0x22
+
+
+def test_flags_are_bits_of_their_own_and_states_are_in_the_order_in_which_a_frame_has_them() -> None:
+    flags = (ASK, PICKLED, LARGE, frame.BUFFERED, frame.NOTICE, frame.ERROR, frame.DEATH, frame.STOPPED)
+    states = (frame.QUEUED, frame.MAX_ATTEMPTS, frame.CUT, frame.DROPPED, frame.DONE, frame.MOVED)
+
+    assert sorted(flags) == [1 << n for n in range(8)]
+    assert sorted(set(states)) == list(states)
+    assert (frame.QUEUED, frame.MOVED) == (0, 255)  # a new frame is zero there; a byte
+    assert frame.MAX_ATTEMPTS > 100  # the most that @message(retry=…) takes
+
+
+def test_the_slabs_of_replies_are_those_of_the_large_ones() -> None:
+    replies = [frame.reply(0, 1, b"abc"), frame.reply(LARGE, 2, (77).to_bytes(8, "little")), frame.reply(0, 3, b"")]
+    last = frame.reply(LARGE | frame.ERROR, 4, (88).to_bytes(8, "little"))
+
+    assert frame.bodies_of(b"".join([*replies, last])) == [77, 88]
+    assert frame.bodies_of(last) == [88]
+    assert frame.bodies_of(b"") == []
+
+
+def test_no_slab_is_looked_for_behind_what_is_no_reply() -> None:
+    large = frame.reply(LARGE, 2, (77).to_bytes(8, "little"))
+
+    assert frame.bodies_of(large + bytes(frame.REPLY.size) + large) == [77]
+    assert frame.bodies_of(large + large[: frame.REPLY.size - 1]) == [77]
+
+
 @pytest.mark.parametrize(("kind", "flags"), [(0, 0), (1, PICKLED)])
 def test_a_tell_has_no_asker(kind: int, flags: int) -> None:
     raw = memoryview(frame.tell(kind, b"abc"))
