@@ -77,7 +77,8 @@ def _wait(owner: int, pid: int) -> None:
         poll.poll(OWNER_GONE_SECONDS * 1000)
     with contextlib.suppress(ProcessLookupError):
         signal.pidfd_send_signal(fd, signal.SIGKILL)
-    os.waitpid(pid, 0)
+    select.select([fd], [], [])
+    process_exit.reap_nowait(pid)  # a debugger may hold it
     os.close(fd)
 
 

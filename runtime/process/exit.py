@@ -1,6 +1,8 @@
 """Exits: what the kernel says of a dead process, and what the dead leave behind.
 
 EX-1  Processes are named by their pids in our own pid namespace, also where /proc is another's.
+EX-2  A process that a debugger traces is the debugger's to reap first (ptrace(2)), and ours when it lets go. That it
+      has ended, and how, is known before: nobody waits for that. It is reaped once the kernel says it can be (SIGCHLD).
 """
 
 import contextlib
@@ -8,6 +10,8 @@ import os
 import select
 import signal
 from dataclasses import dataclass
+
+_EXIT_CODE = 52  # its place among the fields of /proc/<pid>/stat, from 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +40,15 @@ class Child:
 
 
 def reap(pid: int) -> Exit | None:
-    """Reap a child that has ended; None while it has not.
+    """Reap a child that has ended; None while it has not. One that a debugger holds is left to be reaped later (EX-2).
 
     Raises:
         ChildProcessError: it is no child of ours.
     """
     result = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG)
     if result is None:
-        return None
+        held = next((each for each in own_children() if each.pid == pid and is_held(each)), None)
+        return None if held is None else _status_of(held)
     if result.si_code == os.CLD_EXITED:
         return Exit(result.si_status)
     return Exit(None, signal_name(result.si_status))
@@ -93,7 +98,7 @@ def own_children() -> list[Child]:
 
 def end_children() -> None:
     """Kill and reap all children, and theirs, which become ours as they die: as often as it takes."""
-    while children := own_children():
+    while children := [each for each in own_children() if not is_held(each)]:
         for child in children:
             kill(child.pid)
             reap_nowait(child.pid)
@@ -107,6 +112,15 @@ def ended_child() -> int:
     except ChildProcessError:
         return 0
     return ended.si_pid if ended is not None else 0
+
+
+def is_held(child: Child) -> bool:
+    """It has ended, and cannot be reaped: a debugger holds it (EX-2)."""
+    if not child.is_zombie:
+        return False
+    with contextlib.suppress(OSError), open(f"/proc/{child.entry}/status", "rb") as file:
+        return any(line.startswith(b"TracerPid:") and int(line.split()[1]) for line in file)
+    return False
 
 
 def pause() -> None:
@@ -130,6 +144,19 @@ def reap_nowait(pid: int) -> None:
     """Reap a child that may have ended, and may have been reaped."""
     with contextlib.suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
+
+
+def _status_of(zombie: Child) -> Exit | None:
+    """How it ended, as proc(5) has it; None: it was reaped meanwhile."""
+    try:
+        with open(f"/proc/{zombie.entry}/stat", "rb") as file:
+            stat = file.read()
+    except OSError:
+        return None
+    status = int(stat[stat.rindex(b")") + 2 :].split()[_EXIT_CODE - 3])  # the first field behind the name is the third
+    if os.WIFSIGNALED(status):
+        return Exit(None, signal_name(os.WTERMSIG(status)))
+    return Exit(os.WEXITSTATUS(status))
 
 
 def _inner_numbers(entry: int) -> tuple[int, int]:

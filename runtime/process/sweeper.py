@@ -110,7 +110,11 @@ class Sweeper:
     def _children(self) -> list[tuple[int, _Whose, bool]]:
         """Pid, whose it is, and whether it has ended, of each."""
         known = self._known()
-        return [(each.pid, self._whose(each, known), each.is_zombie) for each in process_exit.own_children()]
+        return [
+            (each.pid, self._whose(each, known), each.is_zombie)
+            for each in process_exit.own_children()
+            if not process_exit.is_held(each)
+        ]
 
     def _whose(self, child: process_exit.Child, known: set[int]) -> _Whose:
         if child.pid in known:
