@@ -29,6 +29,7 @@ from runtime.endpoint import LOOP_FIFO_BYTES, Endpoint
 from runtime.facade import AsyncSupervisor
 from runtime.handle import Handle
 from runtime.mailbox.patience import Board, pollers
+from runtime.owned import OwnedWarden
 from runtime.plan import Packer
 from runtime.process.boot import Boot
 from runtime.process.heap import WIDEN
@@ -174,7 +175,7 @@ class Supervisor(Client):
         if memory is not None:
             self._tree = replace(self._tree, memory=memory)
         self._sys_path = list(path) if path is not None else None
-        self._warden: subprocess.Popen[bytes] | None = None
+        self._warden = OwnedWarden()
         self._owner = 0
         self.pid = 0
 
@@ -192,8 +193,8 @@ class Supervisor(Client):
         path = self._sys_path if self._sys_path is not None else sys.path
         _refuse_clash(path)
         self._owner = os.getpid()
-        self._start_warden()
         try:
+            self._start_warden()
             super().open()
             self._make_regions(self._tree)
             packer = Packer(path, self.name)
@@ -216,51 +217,47 @@ class Supervisor(Client):
         if self._owner != os.getpid():
             super().close()
             return
-        if self._opened and self._warden is not None:
-            with contextlib.suppress(SystemGone, NoSuchSystem):  # it ended by itself
-                try:
-                    self._request(control.Stop(path=""))
-                except NotRunning:  # there is no tree: its start did not come so far
-                    self.kill()
-        super().close()
-        if self._warden is not None:
+        try:
+            if not self._opened:
+                self._warden.let_go()  # nobody is attached who could ask
+            else:
+                self._stop_all()
+            super().close()
             self._warden.wait()
-            self._warden = None
+        except BaseException:  # interrupted: the system ends all the same
+            self._warden.let_go()
+            super().close()
+            raise
+
+    def _stop_all(self) -> None:
+        with contextlib.suppress(SystemGone, NoSuchSystem):  # it ended by itself
+            try:
+                self._request(control.Stop(path=""))
+            except NotRunning:  # there is no tree: its start did not come so far
+                self.kill()
+
+    async def __aenter__(self) -> AsyncSupervisor:
+        opening = asyncio.ensure_future(asyncio.to_thread(self.open))
+        try:
+            await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            self._abandon()
+            await asyncio.wait([opening])  # no longer than it takes to end
+            if opening.cancelled() or opening.exception() is None:
+                await asyncio.to_thread(self.close)
+            raise
+        return AsyncSupervisor(self)
 
     def _start_warden(self) -> None:
-        read, write = os.pipe2(os.O_CLOEXEC)
-        try:
-            self._warden = subprocess.Popen(  # noqa: S603  # our own interpreter and module
-                [
-                    sys.executable,
-                    *subprocess._args_from_interpreter_flags(),  # type: ignore[attr-defined]  # noqa: SLF001  # as multiprocessing does
-                    "-P",
-                    "-c",
-                    _WARDEN,
-                    str(_ROOT),
-                    self.name,
-                    str(os.getpid()),
-                    str(write),
-                    *([] if self._tree.memory is None else ["--memory", str(self._tree.memory)]),
-                ],
-                stdin=subprocess.DEVNULL,
-                pass_fds=[write],
-                start_new_session=True,
-            )
-        finally:
-            os.close(write)
-        with open(read, "rb") as report:
-            raw = report.read()
-        if not raw:
-            self._warden.wait()
-            raise BootFailed("the supervisor's process ended before it was ready")
-        boot = msgspec.json.decode(raw, type=Boot)
-        if boot.pid:
-            self.pid = boot.pid
-            return
-        self._warden.wait()
-        self._warden = None
-        raise _boot_error(boot)
+        arguments = [] if self._tree.memory is None else ["--memory", str(self._tree.memory)]
+        boot = self._warden.start(_warden_command(self.name), arguments)
+        if not boot.pid:
+            raise _boot_error(boot)
+        self.pid = boot.pid
+
+    def _abandon(self) -> None:
+        """End the system without waiting, wherever its start has got to: that fails then."""
+        self._warden.let_go()
 
 
 def connect(name: str) -> Client:
@@ -270,6 +267,11 @@ def connect(name: str) -> Client:
         NoSuchSystem: none of that name runs (when opened).
     """
     return Client(name)
+
+
+def _warden_command(system: str) -> list[str]:
+    flags: list[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # noqa: SLF001  # as multiprocessing does
+    return [sys.executable, *flags, "-P", "-c", _WARDEN, str(_ROOT), system]
 
 
 def systems() -> list[str]:

@@ -4,7 +4,8 @@
 
 WA-1  It is a subreaper: whatever its descendants leave behind, sessions of their own included, becomes its child.
 WA-2  The supervisor is gone: everything is killed and reaped, the directory removed.
-WA-3  The owner is gone: the supervisor is asked to stop, and after OWNER_GONE_SECONDS it is treated as WA-2.
+WA-3  The owner is gone, or has let go of the leash: the supervisor is asked to stop, and after OWNER_GONE_SECONDS it is
+      treated as WA-2.
 WA-4  The warden itself is gone: the supervisor, which watches it, does its work and ends.
 WA-5  It is a session of its own: a terminal's Ctrl-C reaches the owner only, who stops the system in order.
 """
@@ -36,6 +37,7 @@ def main() -> None:
     parser.add_argument("system")
     parser.add_argument("owner", type=int, help="pid")
     parser.add_argument("report", type=int, help="descriptor of the pipe the owner reads")
+    parser.add_argument("leash", type=int, help="descriptor of a pipe that becomes readable when the owner lets go")
     parser.add_argument("--memory", type=int, help="bytes of shared memory that the system may have")
     options = parser.parse_args()
     prctl.set_name("understudy")
@@ -53,27 +55,31 @@ def main() -> None:
     warden = os.getpid()
     pid = os.fork()
     if pid == 0:
-        os.close(owner)  # the lock stays open in both: it is free when both are gone
+        os.close(owner)
+        os.close(options.leash)
+        # the lock stays open in both: it is free when both are gone
         _be_supervisor(claimed, options.system, options.report, warden, options.memory)
     os.close(options.report)
     claimed.clear_siblings()
-    _wait(owner, pid)
+    _wait((owner, options.leash), pid)
     process_exit.end_children()
     claimed.remove()
     claimed.close()
 
 
-def _wait(owner: int, pid: int) -> None:
+def _wait(owners: tuple[int, int], pid: int) -> None:
     """Wait until the supervisor is gone (WA-2); see that it goes when the owner is (WA-3)."""
     fd = os.pidfd_open(pid)
     poll = select.poll()
-    poll.register(owner, select.POLLIN)
+    for owner in owners:
+        poll.register(owner, select.POLLIN)
     poll.register(fd, select.POLLIN)
     ready = {found for found, _ in poll.poll()}
     if fd not in ready:
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(fd, signal.SIGTERM)
-        poll.unregister(owner)
+        for owner in owners:
+            poll.unregister(owner)
         poll.poll(OWNER_GONE_SECONDS * 1000)
     with contextlib.suppress(ProcessLookupError):
         signal.pidfd_send_signal(fd, signal.SIGKILL)

@@ -3,7 +3,9 @@
 The main thread takes what happens out of one queue: signals, put there by their handlers, and the end of the system,
 put there by a thread that waits for it. So a signal is never an exception in the middle of something else.
 
-RN-1  The first SIGINT or SIGTERM stops in reverse order, the second ends everything at once.
+RN-1  The first SIGINT or SIGTERM stops in reverse order, the second ends everything at once. One that comes within
+      ECHO_SECONDS of the last is no second one: timeout(1) sends its signal to its child and to its child's group, a
+      wrapper forwards what the terminal sends to the whole group, and both mean one request.
 RN-2  The exit code is 128 + the signal's number after a signal; else 0 when the tree ended by itself, 1 if it gave up.
 RN-3  A signal while the system is starting closes it as far as it has come.
 RN-4  SIGHUP reads the file again, in a process of its own that imports what it names anew; a faulty one changes
@@ -12,6 +14,7 @@ RN-5  A stdout that nobody reads, or that is full, ends no system: what cannot b
 """
 
 import logging
+import math
 import os
 import signal
 import sys
@@ -21,6 +24,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
+from time import monotonic
 from types import FrameType
 
 import click
@@ -38,11 +42,13 @@ from runtime.wire.answer import Ending
 
 _ENDING = (signal.SIGINT, signal.SIGTERM)
 _SIGNALS = (*_ENDING, signal.SIGHUP)
+ECHO_SECONDS = 0.25  # programs forward signals within milliseconds; nobody who is impatient is so quick
 
 
 @dataclass(frozen=True, slots=True)
 class _Signalled:
     number: int
+    is_echo: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +89,10 @@ def run(doors: Doors, file: Path, *, as_json: bool) -> int:
 def _run(doors: Doors, file: Path, system: System, *, as_json: bool) -> int:
     happenings: SimpleQueue[_Happening] = SimpleQueue()
     hang_up = _HangUp()
-    with _queueing(happenings), _closing(system):
+    echoes = _Echoes()
+    with _queueing(happenings, echoes), _closing(system):
         try:
-            with _interrupting():
+            with _interrupting(echoes):
                 system.open()
         except _StartInterrupted as exc:
             return SIGNALLED + int(exc.args[0])
@@ -106,6 +113,8 @@ def _until_end(
             case _Signalled(signal.SIGHUP) if not hang_up.is_meant():
                 if not signalled:
                     reloads.start()
+            case _Signalled(_, is_echo=True):
+                continue
             case _Signalled(number) if not signalled:
                 signalled = number
                 log.info("stopping", signal=signal.Signals(number).name)
@@ -120,6 +129,23 @@ def _until_end(
                 raise error
             case _Ended(ending):
                 return _report(system, ending, signalled, as_json=as_json)
+
+
+class _Echoes:
+    """Tells requests to end from echoes of them (RN-1)."""
+
+    def __init__(self) -> None:
+        self._last = -math.inf  # of the last request; echoes do not prolong it
+
+    def is_one(self, number: int) -> bool:
+        """Whether a signal that has just come is no request of its own."""
+        if number not in _ENDING:
+            return False
+        now = monotonic()
+        if now - self._last < ECHO_SECONDS:
+            return True
+        self._last = now
+        return False
 
 
 class _HangUp:
@@ -239,22 +265,23 @@ def _closing(system: System) -> Iterator[None]:
 
 
 @contextmanager
-def _interrupting() -> Iterator[None]:
+def _interrupting(echoes: _Echoes) -> Iterator[None]:
     """While the system starts: a signal is an exception in the main thread, since that is where the start waits."""
 
     def interrupt(number: int, _: FrameType | None) -> None:
-        raise _StartInterrupted(number)
+        if not echoes.is_one(number):
+            raise _StartInterrupted(number)
 
     with _handling(interrupt, _ENDING):
         yield
 
 
 @contextmanager
-def _queueing(happenings: "SimpleQueue[_Happening]") -> Iterator[None]:
+def _queueing(happenings: "SimpleQueue[_Happening]", echoes: _Echoes) -> Iterator[None]:
     """While the system runs: a signal is a happening. SimpleQueue.put is reentrant, so a handler may call it."""
 
     def enqueue(number: int, _: FrameType | None) -> None:
-        happenings.put(_Signalled(number))
+        happenings.put(_Signalled(number, echoes.is_one(number)))
 
     with _handling(enqueue, _SIGNALS):
         yield

@@ -6,10 +6,13 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+
+from runtime.cli.run import ECHO_SECONDS
 
 pytestmark = pytest.mark.process
 
@@ -202,6 +205,7 @@ def test_a_second_signal_ends_a_stop_that_hangs(shop: Shop) -> None:
         assert process.stderr is not None
         while json.loads(process.stderr.readline())["event"] != "stopping":
             pass
+        threading.Event().wait(ECHO_SECONDS)  # before that it would be taken for an echo of the first
         code, _, _ = end_of(process, signal.SIGINT)
 
     assert code == 130

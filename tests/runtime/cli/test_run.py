@@ -118,7 +118,9 @@ def test_the_first_signal_stops_in_order_and_is_in_the_exit_code(
     assert understudy.new.calls == [("open",), ("stop", ""), ("close",)]
 
 
-def test_the_second_signal_ends_everything_at_once(understudy: FakeMachine, file: Path) -> None:
+def test_the_second_signal_ends_everything_at_once(
+    understudy: FakeMachine, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     killed = threading.Event()
 
     def wait() -> Ending:
@@ -133,10 +135,38 @@ def test_the_second_signal_ends_everything_at_once(understudy: FakeMachine, file
     understudy.new.on_wait = wait
     understudy.new.on_stop = stop
     understudy.new.on_kill = killed.set
+    monkeypatch.setattr(sys.modules["runtime.cli.run"], "ECHO_SECONDS", 0.0)
 
     assert understudy("run", str(file)) == 143
 
     assert understudy.new.calls == [("open",), ("stop", ""), ("kill",), ("close",)]
+
+
+def test_a_signal_that_comes_twice_within_a_moment_is_one_request(understudy: FakeMachine, file: Path) -> None:
+    stopped = threading.Event()
+
+    def wait() -> Ending:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            os.kill(os.getpid(), number)
+        assert stopped.wait(10)
+        return Ending("stopped")
+
+    understudy.new.on_wait = wait
+    understudy.new.on_stop = stopped.set
+
+    assert understudy("run", str(file)) in (130, 143)  # whose handler runs first
+
+    assert understudy.new.calls == [("open",), ("stop", ""), ("close",)]
+
+
+def test_echoes_of_a_signal_do_not_put_off_the_second_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = sys.modules["runtime.cli.run"]
+    times = iter([0.0, 0.2, 0.24, 0.26, 0.3, 0.6])
+    monkeypatch.setattr(module, "monotonic", lambda: next(times))
+    echoes = module._Echoes()
+
+    assert [echoes.is_one(signal.SIGINT) for _ in range(6)] == [False, True, True, False, True, False]
+    assert not echoes.is_one(signal.SIGHUP)
 
 
 def test_a_signal_while_the_system_starts_closes_it(understudy: FakeMachine, file: Path) -> None:
