@@ -36,6 +36,7 @@ from runtime.process.heap import WIDEN
 from runtime.wire import control
 from runtime.wire.answer import Ending
 from runtime.wire.line import Lines
+from runtime.workdir import absolute
 
 _unnamed = itertools.count(1)
 _ROOT = Path(__file__).resolve().parent.parent
@@ -191,7 +192,8 @@ class Supervisor(Client):
         """
         self._refuse_in_loop()
         path = self._sys_path if self._sys_path is not None else sys.path
-        _refuse_clash(path)
+        front = absolute(path)
+        _refuse_clash(front)
         self._owner = os.getpid()
         try:
             self._start_warden()
@@ -200,8 +202,7 @@ class Supervisor(Client):
             packer = Packer(path, self.name)
             try:
                 plan = packer.pack_tree(self.name, self._tree)
-                absolute = [os.path.abspath(entry) for entry in path]
-                self._request(control.Boot(tree=plan, path=absolute, argv=sys.argv), packer.fds)
+                self._request(control.Boot(tree=plan, path=front, argv=sys.argv), packer.fds)
             finally:
                 packer.close()
         except BaseException:
@@ -297,10 +298,10 @@ def _default_name() -> str:
 def _refuse_clash(path: Sequence[str]) -> None:
     """A user's own `actors` or `runtime` cannot be imported beside ours; say so instead of breaking it silently."""
     for entry in path:
-        if Path(entry or ".").resolve() == _ROOT:
+        if Path(entry).resolve() == _ROOT:
             continue
         for name in ("actors", "runtime"):
-            for candidate in (Path(entry or ".") / f"{name}.py", Path(entry or ".") / name / "__init__.py"):
+            for candidate in (Path(entry) / f"{name}.py", Path(entry) / name / "__init__.py"):
                 # os.path.exists: one that we may not see is none
                 if os.path.exists(candidate) and candidate.resolve().parent.parent != _ROOT:
                     raise BootFailed(f"{candidate}: rename it: Understudy's own package is called {name}")

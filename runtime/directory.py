@@ -18,6 +18,7 @@ from pathlib import Path
 from actors.child import NAME
 from actors.errors import BadSpec, UnsafeDirectory
 from runtime import trust
+from runtime.workdir import absolute
 
 LOCK = "lock"
 MARK = b"understudy system, pid "  # what a lock of ours begins with
@@ -26,9 +27,19 @@ _LOCK_BYTES = 64
 
 
 def parent() -> Path:
-    """The directory of all systems of this user; absolute."""
+    """The directory of all systems of this user; absolute.
+
+    Raises:
+        UnsafeDirectory: a relative one is chosen, and the working directory is gone.
+    """
     chosen = os.environ.get("UNDERSTUDY_DIR")
-    return Path(os.path.abspath(chosen)) if chosen else Path(f"/dev/shm/understudy-{os.geteuid()}")  # noqa: S108  # checked, DI-1
+    if not chosen:
+        return Path(f"/dev/shm/understudy-{os.geteuid()}")  # noqa: S108  # checked, DI-1
+    found = absolute([chosen])
+    if not found:
+        got = f"expected an absolute path, got {chosen!r}: the working directory does not exist"
+        raise UnsafeDirectory(f"UNDERSTUDY_DIR: {got}")
+    return Path(found[0])
 
 
 def root_of(system: str) -> Path:

@@ -4,7 +4,6 @@
 Every call blocks for the supervisor's answer: a start until the child is ready, a stop until it is reaped.
 """
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar, Unpack, overload
 
@@ -25,6 +24,7 @@ from runtime.plan import Packer
 from runtime.wire import control
 from runtime.wire.answer import Change, ChildStatus, MemoryStatus
 from runtime.wire.stream import encode
+from runtime.workdir import absolute
 
 A = TypeVar("A")
 L = TypeVar("L", bound=Layout)
@@ -125,7 +125,7 @@ class Handle:
             LayoutMismatch, OutOfMemory: of a region; nothing else was touched. Regions that spec does not have stay.
         """
         self._make_regions(spec)
-        front = [os.path.abspath(entry) for entry in path]
+        front = absolute(path)
         packer = Packer(front, self._endpoint.system)
         try:
             plan = packer.pack_tree(self._path.rpartition(".")[2] or self._endpoint.system, spec, self._path)

@@ -37,6 +37,7 @@ from runtime.wire.codec_pickler import is_importable
 from runtime.wire.control import Subtree, Worker
 from runtime.wire.parts import whole
 from runtime.wire.stream import Protocol, encode
+from runtime.workdir import absolute
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -197,7 +198,11 @@ class Packer:
         if self._system.endswith(f"-{os.getpid()}"):
             detail = f'expected a system with a name, Supervisor("shop"): next time {self._system!r} is another one'
             raise BadSpec(name, "invalid_durable", detail)
-        return Durable(os.path.abspath(options.durable), options.durable_every)
+        found = absolute([options.durable])
+        if not found:
+            detail = f"expected an absolute path, got {str(options.durable)!r}: the working directory does not exist"
+            raise BadSpec(name, "invalid_durable", detail)
+        return Durable(found[0], options.durable_every)
 
 
 def _table_of(actor: type[Actor]) -> bytes:
