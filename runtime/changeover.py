@@ -6,7 +6,8 @@
 CV-1  A specification that is not valid is refused whole, before anything is touched.
 CV-2  What cannot be done is told of in the answer, and the rest goes on. A child that could not be started is specified
       as it was before, or not at all: the next reload tries it again.
-CV-3  What a changeover starts runs freshly imported code: a new class may be in a module that was imported before.
+CV-3  What a changeover starts runs freshly imported code: a new class may be in a module that was imported before. The
+      import comes first: a child whose code cannot be imported is left as it is, and runs on.
 CV-4  One changeover at a time; a second one waits, and compares with what the first one made.
 """
 
@@ -17,12 +18,15 @@ from typing import Protocol
 from msgspec import structs
 
 from actors.errors import BadSpec, NotFound, NotRunning, SupervisionError
+from runtime.fresh import needs_of
 from runtime.supervision import action, event, reload
 from runtime.supervision.spec import Path, Spec, SupervisorSpec, validate
 from runtime.supervision.tree import Tree
+from runtime.supervision.turn import start_failed
 from runtime.troupe import Troupe
 from runtime.wire.answer import Change, ChangeKind
 
+_KINDS: dict[type, ChangeKind] = {reload.Added: "added", reload.Changed: "changed", reload.Replaced: "replaced"}
 _WAS_DOWN = "its last start had failed"
 _MOST_TEXT = 8192  # characters of one error
 _MOST_TEXTS = 1 << 17  # of all errors of an answer together: it is one message, of control.LIMIT bytes
@@ -60,14 +64,31 @@ class Changeover:
             old = self._checked(path, spec)
             spec = reload.merged(old, spec)
             steps = reload.changes(old, spec, path, reload.children_down(self._system.tree, path))
-            if any(not isinstance(step, reload.Removed | reload.FlagsChanged) for step in steps):
-                self._system.troupe.renew(front)  # CV-3
+            unfit = await self._import(steps, front)  # CV-3
+            spec = reload.reverted(old, spec, frozenset(unfit), path)
             await self._amend(reload.amended(old, spec, path))
-            done = [await self._step(step) for step in steps]
+            done = [unfit.get(step.path) or await self._step(step) for step in steps]
             failed = frozenset(change.path for change in done if change.error and change.kind != "removed")
             if failed:  # CV-2
                 await self._amend(reload.amended(spec, reload.reverted(old, spec, failed, path), path))
             return _shortened(done)
+
+    async def _import(self, steps: Sequence[reload.Change], front: Sequence[str]) -> dict[Path, Change]:
+        """Import what the steps start; returns those that are not to be done, since it cannot be."""
+        needs = {
+            step.path: list(needs_of(step.path, step.spec))
+            for step in steps
+            if not isinstance(step, reload.Removed | reload.FlagsChanged)
+        }
+        every = [need for some in needs.values() for need in some]
+        failures = await self._system.troupe.fresh_code.bring_in(every, front, is_whole=False)
+        unfit: dict[Path, Change] = {}
+        for step in steps:
+            for need in needs.get(step.path, ()):
+                if need.path in failures:
+                    error = start_failed(need.path, failures[need.path])
+                    unfit.setdefault(step.path, _change(step.path, _KINDS[type(step)], error))
+        return unfit
 
     def _checked(self, path: Path, new: SupervisorSpec) -> SupervisorSpec:
         """The specification to compare with."""

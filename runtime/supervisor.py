@@ -11,8 +11,9 @@ import itertools
 import os
 import signal
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from time import monotonic
+from typing import Any
 
 from actors.certificate import DeathCertificate
 from actors.errors import ActorError
@@ -24,6 +25,7 @@ from runtime.claim import Claim
 from runtime.deaths import Deaths
 from runtime.desk import Desk
 from runtime.estate import Estate
+from runtime.fresh import needs_of
 from runtime.letters import Letters
 from runtime.memory.allowance import Allowance
 from runtime.notices import Notices
@@ -73,7 +75,7 @@ class Supervisor:
         self.watches = Watches(self.troupe, Notices(self.troupe, self.reporter.notice_lost))
         self.desk = Desk(self, f"{root}/control")
         self._changeover = Changeover(self)
-        self._reloads: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._events: deque[event.Event] = deque()
         self._wake = asyncio.Event()
         self._requests: dict[int, Answered] = {}
@@ -156,9 +158,7 @@ class Supervisor:
 
     def reload(self, path: str, spec: SupervisorSpec, front: list[str], answered: Reloaded) -> None:
         """Turn the supervisor at path into what spec says; see `Changeover`."""
-        task = self._loop.create_task(self._reload(path, spec, front, answered))
-        self._reloads.add(task)  # a loop holds its tasks by weak references only
-        task.add_done_callback(self._reloads.discard)
+        self._in_background(self._reload(path, spec, front, answered))
 
     def stop(self, answered: Answered | None = None) -> None:
         """Stop the whole tree, in reverse order."""
@@ -172,6 +172,21 @@ class Supervisor:
     def kill(self) -> None:
         """End at once: the warden kills and clears up what is left."""
         os._exit(128 + signal.SIGKILL)
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)  # a loop holds its tasks by weak references only
+        task.add_done_callback(self._tasks.discard)
+
+    async def _import(self, wanted: action.Import) -> None:
+        try:
+            needs = list(needs_of(wanted.path, wanted.spec))
+            failures = await self.troupe.fresh_code.bring_in(needs, is_whole=True)
+            failure = next(iter(failures.values()), None)
+        except Exception:  # a fault of our own, which must not leave its asker waiting
+            self.reporter.failed_inside("import failed")
+            failure = event.Reason("the import failed inside the supervisor, whose log says how")
+        self.happened(event.Imported(wanted.path, wanted.request, failure))
 
     async def _reload(self, path: str, spec: SupervisorSpec, front: list[str], answered: Reloaded) -> None:
         try:
@@ -202,8 +217,7 @@ class Supervisor:
             case action.Kill():
                 self.troupe.kill(one)
             case action.Import():
-                self.troupe.renew()
-                self.happened(event.Imported(one.path, one.request))
+                self._in_background(self._import(one))
             case action.SetTimer(timer, at):
                 self._timers[timer] = self._loop.call_at(at, self._due, timer)
             case action.CancelTimer(timer):

@@ -15,12 +15,13 @@ import asyncio
 import itertools
 import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 from runtime.backlog import Backlogs
 from runtime.callers import Callers
 from runtime.ends import Died, Ends
 from runtime.ensemble import Ensembles
+from runtime.fresh import FreshCode
 from runtime.letters import Letters
 from runtime.limits import Recycler
 from runtime.mailbox import page
@@ -55,6 +56,7 @@ class Troupe:
         mailboxes: of all names, whether they run or not.
         seats: at the board.
         backlogs: what waits in the mailboxes.
+        fresh_code: what brings in new code.
     """
 
     def __init__(
@@ -93,6 +95,7 @@ class Troupe:
         self._understudies = Understudies(
             self._launcher, self.seats, self._orders, self._tokens, self._study, self._sweeper.sweep_soon
         )
+        self.fresh_code = FreshCode(self._launcher, self._orders, self._renewed)
         self._zygote_fd = -1
 
     def open(self) -> None:
@@ -107,9 +110,8 @@ class Troupe:
         """The surroundings of the owner's program, for the zygote."""
         self._launcher.set_up(Setup(path, argv))
 
-    def renew(self, front: Sequence[str] = ()) -> None:
-        """Whatever is launched from now on runs freshly imported code; see `Launcher.renew`."""
-        self._launcher.renew(front)
+    def _renewed(self) -> None:
+        """Whatever is launched from now on runs freshly imported code."""
         self._understudies.clear()
         self._ensembles.renew()
 
@@ -399,7 +401,7 @@ class Troupe:
         return self._undertaker.bury(worker, not_launched(worker, error))
 
     def _known_pids(self) -> set[int]:
-        pids = (self._launcher.pid, *self._ensembles.pids, *(worker.pid for worker in self))
+        pids = (*self._launcher.pids, *self._ensembles.pids, *(worker.pid for worker in self))
         return {pid for pid in pids if pid}
 
     def shut(self) -> None:

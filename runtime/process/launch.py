@@ -13,6 +13,7 @@ LA-6  A launch that is cancelled has failed only once its zygote is gone, and wh
 LA-7  What the zygote has launched before it has imported: the next launch of that goes to a spare, past the zygote.
 LA-8  Nothing is imported for an understudy: what fails or hangs then would cost others their starts. It is studied
       once a launch has imported it.
+LA-9  New code is imported by a candidate beside the zygote (runtime.process.candidate): `renew` puts it in its place.
 """
 
 import asyncio
@@ -25,6 +26,7 @@ from collections.abc import Sequence
 import msgspec
 
 from runtime.process import exit as process_exit
+from runtime.process.candidate import Candidate
 from runtime.process.forked import fork_zygote
 from runtime.process.order import Gather, Launch, Report, Setup, Spare, Spares, Study, decode_report, encode
 from runtime.process.outcome import Outcome
@@ -68,7 +70,14 @@ class Launcher:
         self._stacks_fd = -1
         self._is_renewed = False
         self._ended: process_exit.Exit | None = None
+        self._next: Candidate | None = None
+        self._candidates: set[int] = set()
         self.pid = 0
+
+    @property
+    def pids(self) -> set[int]:
+        """Of the zygote, and of those that may take its place."""
+        return {self.pid, *self._candidates}
 
     @property
     def is_busy(self) -> bool:
@@ -81,11 +90,16 @@ class Launcher:
         Raises:
             OSError: there are no descriptors or no processes; nothing is half-made.
         """
-        pid, ours, stacks_fd = fork_zygote(self._main, self._keep, self._marks)
+        adopted, self._next = self._next, None
+        if adopted is not None:
+            pid, ours, stacks_fd = adopted.pid, adopted.sock, adopted.stacks_fd
+        else:
+            pid, ours, stacks_fd = fork_zygote(self._main, self._keep, self._marks)
         if self._stacks_fd >= 0:
             os.close(self._stacks_fd)
         self._stacks_fd = stacks_fd
         self._is_condemned = False
+        self._candidates.discard(pid)
         self.pid = pid
         self._sock = ours
         self._is_renewed = False
@@ -168,17 +182,36 @@ class Launcher:
             process_exit.kill(self.pid, signal.SIGCONT)  # after it: one that was stopped wakes up into its abort
             asyncio.get_running_loop().call_later(_DUMP_SECONDS, self._kill, self.pid)
 
-    def renew(self, front: Sequence[str] = ()) -> None:
+    def candidate(self, front: Sequence[str]) -> Candidate:
+        """A candidate for the zygote's place, with these directories in front of its `sys.path` (LA-9).
+
+        Raises:
+            OSError: there are no descriptors or no processes.
+        """
+        setup = None if self._setup is None else _with_front(self._setup, front)
+        candidate = Candidate(*fork_zygote(self._main, self._keep, self._marks), setup)
+        self._candidates.add(candidate.pid)
+        return candidate
+
+    def drop(self, candidate: Candidate | None) -> None:
+        """Nothing comes of it."""
+        if candidate is not None:
+            self._candidates.discard(candidate.pid)
+            candidate.drop()
+
+    def renew(self, front: Sequence[str] = (), candidate: Candidate | None = None) -> None:
         """Have everything imported anew, for all that is launched from now on (LA-4).
 
         Args:
             front: directories for the front of `sys.path`; those that were there stay behind them.
+            candidate: who takes the zygote's place, with what it has imported; None: one that has imported nothing.
         """
         if self._setup is not None:
-            behind = (entry for entry in self._setup.path if entry not in front)
-            self._setup = Setup([*front, *behind], self._setup.argv)
+            self._setup = _with_front(self._setup, front)
         self._cold.clear()
         self._stock.clear()
+        self.drop(self._next)
+        self._next = candidate
         self._is_renewed = True
         if self._sock is not None:
             with contextlib.suppress(OSError):  # it has just died, and is renewed by that
@@ -243,6 +276,8 @@ class Launcher:
     def shut(self) -> None:
         """No more launches: hang up, the zygote ends by itself and is not replaced."""
         self._is_open = False
+        self.drop(self._next)
+        self._next = None
         self.close()
 
     def close(self) -> None:
@@ -344,3 +379,7 @@ class Launcher:
         else:
             self._outcome.failed(report.token, report.error)
         self._send()
+
+
+def _with_front(setup: Setup, front: Sequence[str]) -> Setup:
+    return Setup([*front, *(entry for entry in setup.path if entry not in front)], setup.argv)

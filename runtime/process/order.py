@@ -60,6 +60,12 @@ class Launch(msgspec.Struct, frozen=True, tag="launch"):
     drains: bool = False
 
 
+class Import(msgspec.Struct, frozen=True, tag="import"):
+    """Import what a launch needs, and report that. Beside it: the descriptor of its payload."""
+
+    launch: Launch
+
+
 class Study(msgspec.Struct, frozen=True, tag="study"):
     """Fork an understudy: a process that gets all ready for a launch, and waits until it is wanted.
 
@@ -116,7 +122,7 @@ class Spare(msgspec.Struct, frozen=True, tag="spare"):
 
 
 class Report(msgspec.Struct, frozen=True, tag="report"):
-    """What came of a launch: a pid, or the error, or the module whose import started threads."""
+    """What came of a launch: a pid, or the error, or the module whose import started threads; of an import no pid."""
 
     token: int
     pid: int = 0
@@ -139,7 +145,7 @@ def ready_line(ready: Ready) -> bytes:
 
 decode_ready = msgspec.json.Decoder(Ready).decode
 encode = msgspec.msgpack.Encoder().encode
-decode = msgspec.msgpack.Decoder(Setup | Spares | Study | Launch | Gather).decode
+decode = msgspec.msgpack.Decoder(Setup | Spares | Import | Study | Launch | Gather).decode
 decode_launch = msgspec.msgpack.Decoder(Launch).decode
 decode_left = msgspec.msgpack.Decoder(Left).decode
 decode_report = msgspec.msgpack.Decoder(Report | Spare).decode

@@ -42,7 +42,7 @@ from runtime.process.fork import (
     reset_signals,
     wait_for_parent,
 )
-from runtime.process.order import Gather, Launch, Report, Setup, Spare, Spares, Study, decode, encode
+from runtime.process.order import Gather, Import, Launch, Report, Setup, Spare, Spares, Study, decode, encode
 from runtime.process.payload import class_part
 from runtime.wire.codec import Codec
 from runtime.wire.codec_arrival import become_script
@@ -156,6 +156,9 @@ class Zygote:
                     self._launch(launch, fds)
             case Gather() as gather:
                 self._launch(gather, fds)
+            case Import(launch):
+                if self._import(launch, class_part(fds[0])):
+                    self._report(launch)
 
     def _has_leisure_work(self) -> bool:
         if self._studies:
