@@ -28,6 +28,8 @@ DurableEvery = float | Literal["message"]
 Host = Literal["process", "thread"]
 
 MOST_TOGETHER = 1024  # tells in one commit; a mailbox of 32 KiB holds fewer
+MOST_DEPTH = 64  # supervisors one in the other; what walks a tree is recursive, and Python's stack is not endless
+MOST_COUNT = (1 << 63) - 1  # of restarts, children, messages, bytes: what 64 bits carry on every way
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 
 
@@ -354,8 +356,8 @@ def _check_host(options: ChildOptions, where: str) -> None:
 
 def _check_limits(limits: Limits, where: str) -> None:
     for name, value in (("max_rss", limits.max_rss), ("max_messages", limits.max_messages)):
-        if value is not None and not (isinstance(value, int) and _is_number(value, 1)):
-            raise BadSpec(where, "invalid_limits", f"expected a whole {name} from 1 on, got {value!r}")
+        if value is not None and not _is_whole(value, 1, MOST_COUNT):
+            raise BadSpec(where, "invalid_limits", f"expected a whole {name} from 1 to 2**63 - 1, got {value!r}")
     if limits.max_age is not None and not (_is_number(limits.max_age, 0) and limits.max_age):
         raise BadSpec(where, "invalid_limits", f"expected a max_age of seconds above 0, got {limits.max_age!r}")
     if not (_is_number(limits.jitter, 0) and limits.jitter <= 1):
@@ -366,7 +368,10 @@ def _check_state(options: ChildOptions, where: str) -> None:
     every = options.snapshot_every
     if not _is_whole(every, 1, MOST_TOGETHER):
         raise BadSpec(where, "invalid_snapshot_every", f"expected 1 to {MOST_TOGETHER}, got {every!r}")
-    if options.durable is not None and not (isinstance(options.durable, str | os.PathLike) and str(options.durable)):
+    durable = options.durable
+    if durable is not None and not (
+        isinstance(durable, str | os.PathLike) and str(durable) and "\0" not in str(durable)
+    ):
         raise BadSpec(where, "invalid_durable", f"expected the path of a file, got {options.durable!r}")
     if not (options.durable_every == "message" or (_is_number(options.durable_every, 0) and options.durable_every)):
         detail = f'expected "message" or seconds above 0, got {options.durable_every!r}'

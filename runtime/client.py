@@ -20,7 +20,7 @@ from typing import Any, Self
 import msgspec
 
 from actors import errors
-from actors.child import AutoShutdown, Backoff, Child, Strategy, Tree
+from actors.child import MOST_COUNT, AutoShutdown, Backoff, Child, Strategy, Tree
 from actors.errors import ActorError, BootFailed, NoSuchSystem, NotRunning, SystemGone
 from actors.interfaces import attach, detach
 from actors.region import RegionSpec
@@ -158,10 +158,10 @@ class Supervisor(Client):
             memory: bytes of shared memory that the whole system may have: large payloads, regions, snapshots. None:
                 half of the machine's, or of what the cgroup allows where that is less.
         Raises:
-            ValueError: a memory that is no whole number from 0 on.
+            ValueError: a memory that is no whole number from 0 to 2**63 - 1.
         """
-        if memory is not None and not (isinstance(memory, int) and memory >= 0):
-            raise ValueError(f"Supervisor(memory=…): expected bytes, 0 or more, got {memory!r}")
+        if memory is not None and not (isinstance(memory, int) and 0 <= memory <= MOST_COUNT):
+            raise ValueError(f"Supervisor(memory=…): expected bytes, 0 to 2**63 - 1, got {memory!r}")
         super().__init__(name or _default_name())
         self._tree = tree or Tree(
             children=dict(children or {}),

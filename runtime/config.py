@@ -9,7 +9,10 @@ CF-1  All problems of a file are reported at once, each as `file:line: key: expe
 CF-2  Children keep the order in which the file mentions them first, which is their start order.
 """
 
+import errno
+import os
 import re
+import stat
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -22,6 +25,7 @@ from actors.child import Child, Tree, checked_name
 from actors.errors import BadSpec, ConfigError
 from actors.layout import Layout
 from actors.region import RegionSpec
+from runtime.configuration.bound import check_bounds
 from runtime.configuration.position import Path as KeyPath
 from runtime.configuration.position import positions_of
 from runtime.configuration.problem import Problem, expected_of, lines_of, shape_problems, shown
@@ -34,6 +38,10 @@ __all__ = ["Config", "json_schema", "load"]
 _SYNTAX_ERROR = re.compile(
     r"(?P<what>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)", re.DOTALL
 )
+
+
+_KINDS = {stat.S_IFIFO: "a FIFO", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device", stat.S_IFSOCK: "a socket"}
+_MOST_BYTES = 8 << 20  # a tree of 100,000 actors; what is checked takes a hundred times as much memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +69,7 @@ def load(path: Path) -> Config:
     """
     text = _read(path)
     table = _parse(text, path)
+    check_bounds(table, text, path)
     places = list(places_of(table))
     model, problems = _shape(table, path)
     kinds = undecided(places)
@@ -94,12 +103,34 @@ class _Named:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        raw = _bytes_of(path)
     except OSError as exc:
         raise ConfigError((f"{path}:1: file: expected one that can be read, got {exc.strerror}",)) from exc
+    except ValueError as exc:
+        raise ConfigError((f"{path}:1: file: expected {exc}",)) from exc
+    try:
+        return raw.decode()
     except UnicodeDecodeError as exc:
-        line = path.read_bytes()[: exc.start].count(b"\n") + 1
+        line = raw[: exc.start].count(b"\n") + 1
         raise ConfigError((f"{path}:{line}: file: expected UTF-8, got byte 0x{exc.object[exc.start]:02x}",)) from exc
+
+
+def _bytes_of(path: Path) -> bytes:
+    """All of a regular file, of a bearable size: others have no end, or wait for a writer, or are asked once only.
+
+    Raises:
+        ValueError: it is another, in the words of a problem line.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(fd, "rb") as file:
+        status = os.fstat(fd)
+        if stat.S_ISDIR(status.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if not stat.S_ISREG(status.st_mode):
+            raise ValueError(f"a regular file, got {_KINDS.get(stat.S_IFMT(status.st_mode), 'another')}")
+        if status.st_size > _MOST_BYTES:
+            raise ValueError(f"at most {_MOST_BYTES >> 20} MiB, got {status.st_size >> 20}")
+        return file.read(_MOST_BYTES)
 
 
 def _parse(text: str, path: Path) -> dict[str, Any]:

@@ -31,6 +31,7 @@ from runtime.mailbox.page import packed
 from runtime.memory.seal import sealed
 from runtime.memory.snapshots import has_snapshots
 from runtime.process.payload import joined_payload
+from runtime.supervision.depth import check_depth
 from runtime.supervision.spec import Path, SupervisorSpec, WorkerSpec, validate
 from runtime.wire.codec import Codec
 from runtime.wire.codec_pickler import is_importable
@@ -110,12 +111,14 @@ class Packer:
             BadSpec: a name or an option that cannot be.
             Unencodable: a constructor argument that cannot be sent.
         """
+        check_depth(name, spec, path)
         if isinstance(spec, Tree):
             return self.pack_tree(name, spec, path)
         return self._pack_worker(checked_name(name), spec)
 
     def pack_tree(self, name: str, spec: Tree, path: Path = "") -> Subtree:
         """A supervisor and all below it; raises as `pack`."""
+        check_depth(name, spec, path)
         validate(_outline(name, spec), path)
         return self._pack_tree(name, spec)
 

@@ -120,12 +120,16 @@ def _translated(details: ErrorDetails) -> Problem:
         case "value_error":
             expected = expected_of(context["error"])
         case "greater_than_equal":
-            expected = f"at least {context['ge']:g}"
+            expected = f"at least {_number(context['ge'])}"
         case "less_than_equal":
-            expected = f"at most {context['le']:g}"
+            expected = f"at most {_number(context['le'])}"
         case other:
             expected = _TYPES.get(other, details["msg"])
     return Problem(path, expected, shown(details["input"]))
+
+
+def _number(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:g}"
 
 
 def expected_of(error: ValueError) -> str:

@@ -5,6 +5,8 @@ All raise ValueError whose text says what was expected, ready to stand after the
 
 import re
 
+from actors.child import MOST_COUNT
+
 _DURATION = re.compile(r"(\d{1,12}(?:\.\d{1,12})?) ?(ms|s|m|h)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _MOST_SECONDS = 1e9  # 31 years: what the clock's nanoseconds in 64 bits hold with room to spare
@@ -67,12 +69,12 @@ def parse_size(value: object) -> int:
     """Bytes of a size.
 
     Args:
-        value: "4096B", "32KiB", "1MiB", "1GiB", or a whole number of bytes, 0 or more.
+        value: "4096B", "32KiB", "1MiB", "1GiB", or a whole number of bytes, 0 to 2**63 - 1.
     Raises:
         ValueError: it is neither.
     """
     if isinstance(value, str) and (found := _SIZE.fullmatch(value)):
-        return int(found[1]) * _BYTES[found[2]]
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return parse_size(int(found[1]) * _BYTES[found[2]])
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_COUNT:
         return value
     raise ValueError(SIZE)

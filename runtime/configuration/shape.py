@@ -29,6 +29,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from actors.actor import OnRaise
 from actors.child import (
+    MOST_COUNT,
     NAME,
     AutoShutdown,
     Backoff,
@@ -306,6 +307,7 @@ class _Supervising(_Table):
     max_restarts: int = Field(
         default=_TREE.max_restarts,
         ge=0,
+        le=MOST_COUNT,
         description="More restarts than this within `max_seconds`, and the supervisor itself fails.",
     )
     max_seconds: Duration = Field(default=_TREE.max_seconds, description="The sliding window of `max_restarts`.")
@@ -323,7 +325,10 @@ class _Supervising(_Table):
         default=None, description="Of a dynamic supervisor: the actor that its instances are made of."
     )
     max_children: int | None = Field(
-        default=None, ge=0, description="Of a dynamic supervisor: how many instances there may be. Default: no limit."
+        default=None,
+        ge=0,
+        le=MOST_COUNT,
+        description="Of a dynamic supervisor: how many instances there may be. Default: no limit.",
     )
 
     @field_validator("max_seconds")

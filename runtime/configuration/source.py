@@ -48,10 +48,11 @@ def directories_of(table: Mapping[str, object], file: FilePath) -> tuple[tuple[s
     problems: list[Problem] = []
     for index, entry in enumerate(entries):
         where: Path = ("path", index) if "path" in table else ("path",)
-        directory = (file.resolve().parent / entry).resolve()
-        directories.append(str(directory))
-        if not directory.is_dir():
+        directory = _directory(file.resolve().parent / entry)
+        if directory is None:
             problems.append(Problem(where, "a directory", shown(entry)))
+            continue
+        directories.append(str(directory))
         expected = "no module named as Understudy's own packages"
         problems += [Problem(where, expected, f"{clash}: rename it") for clash in _clashes(directory)]
     return tuple(directories), problems
@@ -127,6 +128,15 @@ def with_references(value: object, layouts: Mapping[str, type[Layout]]) -> objec
             return [with_references(inner, layouts) for inner in value]
         case _:
             return value
+
+
+def _directory(path: FilePath) -> FilePath | None:
+    """The same, absolute; None when it is none, nor could be one: with a NUL, or longer than a path may be."""
+    try:
+        resolved = path.resolve()
+        return resolved if resolved.is_dir() else None
+    except (OSError, ValueError):
+        return None
 
 
 def _clashes(directory: FilePath) -> Iterator[str]:

@@ -11,7 +11,7 @@ Source: check_flags, check_startspec and do_check_childspec of OTP's supervisor.
 from dataclasses import dataclass
 from typing import Literal
 
-from actors.child import AutoShutdown, Backoff, RestartType, Shutdown
+from actors.child import MOST_COUNT, AutoShutdown, Backoff, RestartType, Shutdown
 from actors.errors import BadSpec
 
 Strategy = Literal["one_for_one", "one_for_all", "rest_for_one", "dynamic"]
@@ -125,7 +125,7 @@ def _check_flags(spec: SupervisorSpec, where: str) -> None:
         expected = "one_for_one|one_for_all|rest_for_one|dynamic"
         raise BadSpec(where, "invalid_strategy", f"expected {expected}, got {spec.strategy!r}")
     if not _is_count(spec.max_restarts):
-        raise BadSpec(where, "invalid_intensity", f"expected max_restarts of 0 or more, got {spec.max_restarts!r}")
+        raise BadSpec(where, "invalid_intensity", f"expected max_restarts of 0 to 2**63 - 1, got {spec.max_restarts!r}")
     if not (_is_seconds(spec.max_seconds) and spec.max_seconds > 0):
         raise BadSpec(where, "invalid_period", f"expected max_seconds above 0, got {spec.max_seconds!r}")
     if not (spec.backoff is None or _is_backoff(spec.backoff)):
@@ -135,7 +135,7 @@ def _check_flags(spec: SupervisorSpec, where: str) -> None:
         expected = "never|any_significant|all_significant"
         raise BadSpec(where, "invalid_auto_shutdown", f"expected {expected}, got {spec.auto_shutdown!r}")
     if spec.max_children is not None and not _is_count(spec.max_children):
-        raise BadSpec(where, "invalid_max_children", f"expected 0 or more, got {spec.max_children!r}")
+        raise BadSpec(where, "invalid_max_children", f"expected 0 to 2**63 - 1, got {spec.max_children!r}")
 
 
 def _check_child(child: Spec, supervisor: SupervisorSpec, where: str) -> None:
@@ -162,7 +162,7 @@ def _is_backoff(value: object) -> bool:
 
 
 def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_COUNT
 
 
 def _is_seconds(value: object) -> bool:

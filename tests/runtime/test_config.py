@@ -2,6 +2,7 @@
 
 import datetime as dt
 import itertools
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from actors.child import Backoff, Child, ChildOptions, Limits, Mailbox, Tree
+from actors.child import MOST_DEPTH, Backoff, Child, ChildOptions, Limits, Mailbox, Tree
 from actors.errors import ConfigError
 from actors.region import RegionSpec
 from runtime.config import load
@@ -276,3 +277,76 @@ def test_a_folder_named_as_ours_without_modules_is_no_clash(tmp_path: Path) -> N
     (tmp_path / "runtime" / "notes.txt").write_text("")
 
     assert load(write(tmp_path, "[children]")).tree == Tree()
+
+
+NESTING = "at most 200 levels of tables and arrays, and 64 supervisors one in the other"
+ACTOR = '[children.a]\nactor = "MODULE:Inventory"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ('path = ["a\\u0000"]\n', 'F:1: path[0]: expected a directory, got "a\\u0000"'),
+        (f'path = ["{"a" * 5000}"]\n', f'F:1: path[0]: expected a directory, got "{"a" * 58}…'),
+        (
+            f"max_restarts = {1 << 63}\n",
+            f"F:1: max_restarts: expected at most {(1 << 63) - 1}, got {1 << 63}",
+        ),
+        ("max_restarts = 0x" + "f" * 5000, "F:1: max_restarts: expected at most 14000 bits, got 20000"),
+        (
+            f"memory = {1 << 63}\n",
+            f'F:1: memory: expected a size like "4096B", "32KiB", "1MiB", or bytes, got {1 << 63}',
+        ),
+        (
+            "[children" + ".a.children" * 65 + ".a]\n",
+            f"F:1: children.a.children.a.children.a…: expected {NESTING}, got more",
+        ),
+        (
+            "[x" + ".x" * 3000 + "]\n",
+            f"F:1: x.x.x.x.x.x…: expected {NESTING}, got more",
+        ),
+    ],
+    ids=["NUL", "long path", "restarts", "hex", "memory", "supervisors", "tables"],
+)
+def test_a_value_beyond_all_bounds_is_one_line(tmp_path: Path, text: str, line: str) -> None:
+    assert line in problems_of(write(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("option", "line"),
+    [
+        (
+            f"limits = {{ max_messages = {1 << 63} }}",
+            f"limits: expected a whole max_messages from 1 to 2**63 - 1, got {{ max_messages = {1 << 63} }}",
+        ),
+        ('durable = "a\\u0000"', 'durable: expected the path of a file, got "a\\u0000"'),
+        (
+            f"limits = {{ max_rss = {1 << 63} }}",
+            f'limits.max_rss: expected a size like "4096B", "32KiB", "1MiB", or bytes, got {1 << 63}',
+        ),
+    ],
+)
+def test_an_option_beyond_all_bounds_is_one_line(tmp_path: Path, module: str, option: str, line: str) -> None:
+    assert f"F:3: children.a.{line}" in problems_of(write(tmp_path, f"{ACTOR}{option}\n", module), module)
+
+
+def test_supervisors_may_be_nested_as_deeply_as_is_said(tmp_path: Path, module: str) -> None:
+    place = "children.a." * (MOST_DEPTH - 1)
+    tree = load(write(tmp_path, f'[{place}children.a]\nactor = "MODULE:Inventory"\nargs = [{{}}]\n', module)).tree
+
+    for _ in range(MOST_DEPTH - 1):
+        tree = nested(tree, "a")
+    assert worker(tree, "a")
+
+
+def test_a_file_that_has_no_end_or_no_writer_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo.toml")
+    (tmp_path / "zero.toml").symlink_to("/dev/zero")
+    (tmp_path / "large.toml").touch()
+    os.truncate(tmp_path / "large.toml", 9 << 20)
+
+    assert [problems_of(tmp_path / f"{name}.toml") for name in ("fifo", "zero", "large")] == [
+        ["F:1: file: expected a regular file, got a FIFO"],
+        ["F:1: file: expected a regular file, got a device"],
+        ["F:1: file: expected at most 8 MiB, got 9"],
+    ]

@@ -227,7 +227,7 @@ BROKEN = {
     ),
     "limits": (
         '[children.a]\nactor = "MODULE:Gateway"\nlimits = { max_messages = 0 }',
-        "F:3: children.a.limits: expected a whole max_messages from 1 on, got { max_messages = 0 }",
+        "F:3: children.a.limits: expected a whole max_messages from 1 to 2**63 - 1, got { max_messages = 0 }",
     ),
     "snapshot_every": (
         '[children.a]\nactor = "MODULE:Gateway"\nsnapshot_every = 0',
