@@ -7,6 +7,8 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextvars import copy_context
 from typing import Any, Self
 
+from actors.turn import turn
+
 
 class Apart:
     """What an `async def` returns when it is called, and awaited, in a copy of the present context.
@@ -26,6 +28,7 @@ class Apart:
         """Call it; nothing of it has run yet."""
         self._run = copy_context().run
         self.cr_await = self._run(function, *args, **kwargs)
+        self._run(turn.set, self.cr_await)
 
     def __await__(self) -> Any:  # of itself: that it generates
         return self

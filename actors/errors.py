@@ -76,7 +76,9 @@ class BlockingCall(ActorError, RuntimeError):
 
 
 class AskCycle(ActorError):
-    """The ask would wait for an actor that is waiting for it; refused at once.
+    """The ask would wait for an actor that is waiting for it; its caller is refused at once.
+
+    A call is not sent then. An ask that was made before anybody waited for it lives on: its message may still run.
 
     Attributes:
         path: the addresses along the cycle, the first one again at its end.

@@ -30,6 +30,7 @@ from actors.deadline import NOTHING, ambient
 from actors.errors import NoSuchMessage
 from actors.role import role_of
 from actors.timer import Timer
+from actors.turn import turn
 
 Envelope = tuple[Any, str, Sequence[Any], Mapping[str, Any]]
 """A message in hand: the inbox's own token for it, its name, its arguments. A plain tuple: every message makes one."""
@@ -177,7 +178,13 @@ async def _run(part: Part, inbox: Inbox) -> str:  # noqa: PLR0912  # THE loop, i
 async def call_hook(hook: Callable[..., Any], *args: Any) -> Any:
     """Call a hook that may be `def` or `async def`."""
     value = hook(*args)
-    return await value if isinstance(value, Coroutine) else value
+    if not isinstance(value, Coroutine):
+        return value
+    token = turn.set(value)
+    try:
+        return await value
+    finally:
+        turn.reset(token)
 
 
 async def _run_due_timers(part: Part, inbox: Inbox) -> bool:

@@ -16,9 +16,11 @@ import select
 import sys
 import threading
 from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager
+from contextvars import copy_context
 from heapq import heapify, heappop, heappush
 from time import monotonic_ns
-from typing import Any
+from typing import Any, Protocol
 
 import msgpack
 from msgspec import DecodeError
@@ -49,15 +51,38 @@ _REST = (
     4  # a loop whose asks end one by one while their mailbox is full of frames: a fifth of its time at most goes there
 )
 _WAKE_SECONDS = 1.0  # for a thread to come back from poll(2)
+_FIRST_LOOK_NS, _LAST_LOOK_NS = 1_000_000, 50_000_000  # doubled from one look to the next
 _read = os.read
+
+
+class Waited(Protocol):
+    """Who is told that an actor waits for an ask."""
+
+    def is_doubtful(self) -> bool:
+        """It may be waited for in a circle."""
+        ...
+
+    def begun(self) -> AbstractContextManager[Callable[[], None] | None]:
+        """It waits; gives what is to be called from time to time meanwhile, None: that need not be.
+
+        Raises:
+            AskCycle: it would wait for itself; what is given raises it too.
+        """
+        ...
 
 
 class Pending:
     """One ask that is under way: the `Reply` a caller holds."""
 
-    __slots__ = ("_channel", "_event", "_future", "_outcome", "actor", "ask_id", "box", "until_ns")
+    __slots__ = ("_channel", "_event", "_future", "_outcome", "_wait", "actor", "ask_id", "box", "until_ns")
 
-    def __init__(self, channel: "Channel", ask_id: int, actor: str, until_ns: int) -> None:
+    def __init__(self, channel: "Channel", ask_id: int, actor: str, until_ns: int, wait: Waited | None = None) -> None:
+        """Be under way.
+
+        Args:
+            wait: what to be told when an actor waits for it; None: no actor has made it.
+        """
+        self._wait = wait
         self._channel = channel
         self.ask_id = ask_id
         self.actor = actor
@@ -78,7 +103,13 @@ class Pending:
     def result(self, timeout: float | None = None) -> Any:
         """Block for the answer; see `actors.reply.Reply.result`."""
         if self._outcome is None:
-            self._channel.wait(self, None if timeout is None else monotonic_ns() + nanoseconds(timeout))
+            timeout_ns = None if timeout is None else monotonic_ns() + nanoseconds(timeout)
+            if self._wait is None:
+                self._channel.wait(self, timeout_ns)
+            elif not self._is_there(self._wait):
+                refuse_in_loop()
+                with self._wait.begun() as look:
+                    self._look_while_waiting(look, timeout_ns)
         return self._unwrap()
 
     def cancel(self) -> bool:
@@ -126,17 +157,55 @@ class Pending:
     async def _wait_async(self) -> Any:
         loop = asyncio.get_running_loop()
         if self._outcome is None:
-            if self._channel.loop is loop:
-                if self._future is None:
-                    self._future = loop.create_future()
-                try:
-                    await self._future
-                except asyncio.CancelledError:
-                    self.cancel()
-                    raise
-            else:
-                await loop.run_in_executor(None, self._channel.wait, self, None)
+            if self._channel.loop is not loop:
+                await loop.run_in_executor(None, copy_context().run, self.result)
+            elif self._wait is None:
+                await self._arrival(loop)
+            elif not self._is_there(self._wait):
+                with self._wait.begun() as look:
+                    await (self._arrival(loop) if look is None else self._looking(loop, look))
         return self._unwrap()
+
+    def _is_there(self, wait: Waited) -> bool:
+        """The answer has come, and nobody has read it yet: there is nothing to wait for, in a circle or not."""
+        if wait.is_doubtful():
+            self._channel.collect()
+        return self.done()
+
+    def _look_while_waiting(self, look: Callable[[], None] | None, timeout_ns: int | None) -> None:
+        pause_ns = _FIRST_LOOK_NS
+        while look is not None:
+            look_ns = monotonic_ns() + pause_ns
+            if timeout_ns is not None and timeout_ns <= look_ns:
+                break
+            try:
+                self._channel.wait(self, look_ns)
+            except TimeoutError:
+                look()
+                pause_ns = min(2 * pause_ns, _LAST_LOOK_NS)
+            else:
+                return
+        self._channel.wait(self, timeout_ns)
+
+    async def _arrival(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._future is None:
+            self._future = loop.create_future()
+        try:
+            await self._future
+        except asyncio.CancelledError:
+            self.cancel()
+            raise
+
+    async def _looking(self, loop: asyncio.AbstractEventLoop, look: Callable[[], None]) -> None:
+        """Wait as `_arrival`, and look now and then."""
+        arrival = loop.create_task(self._arrival(loop))
+        pause_ns = _FIRST_LOOK_NS
+        try:
+            while not (await asyncio.wait([arrival], timeout=pause_ns / 1e9))[0]:
+                look()
+                pause_ns = min(2 * pause_ns, _LAST_LOOK_NS)
+        finally:
+            arrival.cancel()
 
     def _unwrap(self) -> Any:
         assert self._outcome is not None  # the callers have waited
@@ -183,6 +252,9 @@ class Channel:
         due = [ns for ns in (overdue_ns, timeout_ns) if ns]
         if not pending.event().wait(max(0.0, (min(due) - monotonic_ns()) / 1e9) if due else None):
             _past(pending, self, timeout_ns)
+
+    def collect(self) -> None:
+        """Read what is there."""
 
     def close(self) -> None:
         """Stop reading; the descriptor stays its owner's to close."""
@@ -435,6 +507,11 @@ class LoopChannel(Channel):
         else:
             self.forget(pending.ask_id)
             self._end([pending])
+
+    def collect(self) -> None:
+        """Read what is there, in its loop."""
+        if asyncio._get_running_loop() is self.loop:  # noqa: SLF001
+            self._on_readable()
 
     def _on_readable(self) -> None:
         if not self.read():

@@ -3,7 +3,8 @@
     ref.add(1) → endpoint.ask → codec.encode → fifo ══ kernel ══▶ journal … reply FIFO → channel → the caller
 
 EP-1  A blocking call waits for room and for its answer until the ask's deadline; in an event loop nothing blocks.
-EP-2  An actor that waits, directly or not, for the answer of this very call is never asked: `AskCycle` at once.
+EP-2  An actor that waits, directly or not, for the answer of this very call is never waited for: `AskCycle` at once
+      (actors.chain).
 EP-3  After a fork the child has nothing of its parent's endpoint: new lines, new reply FIFOs, new ask ids, and new
       locks before all else: a thread that held one is not there to let go of it.
 EP-4  Threads that are actors have an endpoint each, and their process's routes: what one of them has looked up is known
@@ -20,6 +21,7 @@ from collections.abc import Callable, Coroutine
 from time import monotonic_ns
 from typing import Any
 
+from actors.chain import is_doubtful
 from actors.deadline import ambient
 from actors.errors import AskCycle, NoSuchMessage, NoSuchSystem, SystemGone
 from actors.form import form_of
@@ -35,6 +37,7 @@ from runtime.post import DEFAULT_NS, Post, closed_meanwhile
 from runtime.regions import Regions
 from runtime.route import Route, Routes
 from runtime.store import Store
+from runtime.waits import Wait, Waits
 from runtime.wire import frame
 from runtime.wire.codec import Codec
 from runtime.wire.codec_reducers import OUT_OF_BAND_BYTES
@@ -75,6 +78,7 @@ class Endpoint:
         thread: int = 0,
         fifo_bytes: int,
         routes: Routes | None = None,
+        words: memoryview | None = None,
     ) -> None:
         """Carry messages of the system whose runtime directory that is.
 
@@ -87,6 +91,7 @@ class Endpoint:
             thread: its number, where it is a thread among others.
             fifo_bytes: size of a thread's reply FIFO.
             routes: of its process, which stay their owner's (EP-4); None: its own.
+            words: of that actor's page.
         """
         self.system = system
         self.lines = lines
@@ -100,6 +105,7 @@ class Endpoint:
         self._board = board
         self.routes = routes or Routes(directory, lines)
         self._has_own_routes = routes is None
+        self._waits = None if own is None or words is None else Waits(own, words, self.routes)
         self._post = Post(self.routes, self._unsent, self._sending, self._written)
         self._local = threading.local()
         self._lock = threading.Lock()
@@ -158,17 +164,15 @@ class Endpoint:
             except AttributeError:
                 channel = self._thread_channel()
             ask_id, until_ns, raw = self._ask_frame(channel, route, retry, name, args, kwargs)
-            if channel.pending:  # answers of other asks come by it too
-                pending = self._register(channel, ask_id, route, until_ns)
-                self._post_ask(pending, route, raw, urgent)
-                channel.wait(pending, None)
-                return pending.result()
+            if channel.pending or self._is_doubtful(route):
+                return self._call_among_others(channel, ask_id, route, until_ns, raw, urgent)
             return channel.exchange(ask_id, route.path, until_ns, post(route, raw, urgent, until_ns))
 
         def ask(*args: Any, **kwargs: Any) -> Pending:
             return self._start_ask(route, urgent, retry, name, args, kwargs)
 
         async def call_async(*args: Any, **kwargs: Any) -> Any:
+            self._refuse_cycle(route)
             return await self._start_ask(route, urgent, retry, name, args, kwargs)
 
         def send(*args: Any, **kwargs: Any) -> Coroutine[Any, Any, None]:
@@ -194,12 +198,12 @@ class Endpoint:
             channel = self._thread_channel()
             if len(channel.pending) % _COLLECT_EVERY == _COLLECT_EVERY - 1:
                 channel.collect()
-            ask_id, until_ns, raw = self._ask_frame(channel, route, retry, name, args, kwargs)
+            ask_id, until_ns, raw = self._ask_frame(channel, route, retry, name, args, kwargs, is_kept=True)
             pending = self._register(channel, ask_id, route, until_ns)
             self._post_ask(pending, route, raw, urgent)
             return pending
         loop_channel = self._loop_channel(loop)
-        ask_id, until_ns, raw = self._ask_frame(loop_channel, route, retry, name, args, kwargs)
+        ask_id, until_ns, raw = self._ask_frame(loop_channel, route, retry, name, args, kwargs, is_kept=True)
         pending = self._register(loop_channel, ask_id, route, until_ns)
         try:
             self._post.post_in_loop(loop, route, raw, urgent, pending)
@@ -208,8 +212,30 @@ class Endpoint:
             raise
         return pending
 
+    def _refuse_cycle(self, route: Route) -> None:
+        """A call that is awaited is not sent either when it would wait for itself (EP-2)."""
+        if self._waits is not None:
+            self._waits.refuse_cycle(ambient.get()[1], route.path)
+
+    def _is_doubtful(self, route: Route) -> bool:
+        """An actor that may wait for what is in hand here is called."""
+        return self._waits is not None and is_doubtful(ambient.get()[1], route.path)
+
+    def _call_among_others(
+        self, channel: ThreadChannel, ask_id: int, route: Route, until_ns: int, raw: bytes, urgent: bool
+    ) -> Any:
+        """A blocking call while answers of others come by its channel, or one that has to be looked at."""
+        pending = self._register(channel, ask_id, route, until_ns)
+        self._post_ask(pending, route, raw, urgent)
+        try:
+            return pending.result()
+        except AskCycle:
+            pending.forget()
+            raise
+
     def _register(self, channel: Channel, ask_id: int, route: Route, until_ns: int) -> Pending:
-        pending = Pending(channel, ask_id, route.path, until_ns)
+        wait = None if self._waits is None else Wait(self._waits, ask_id, route.path)
+        pending = Pending(channel, ask_id, route.path, until_ns, wait)
         channel.add(pending)
         return pending
 
@@ -221,18 +247,25 @@ class Endpoint:
             raise
 
     def _ask_frame(
-        self, channel: Channel, route: Route, retry: int, name: str, args: Args, kwargs: Kwargs
+        self,
+        channel: Channel,
+        route: Route,
+        retry: int,
+        name: str,
+        args: Args,
+        kwargs: Kwargs,
+        *,
+        is_kept: bool = False,
     ) -> tuple[int, int, bytes]:
-        """The ask's number, its deadline and its frame."""
+        """The ask's number, its deadline and its frame; is_kept: it may never be waited for."""
         until_ns, chain = ambient.get()
         if until_ns is None:
             until_ns = monotonic_ns() + DEFAULT_NS
-        if self._own is not None:
-            chain = (*chain, self._own)
-            if route.path in chain:
-                raise AskCycle((*chain[chain.index(route.path) :], route.path))  # EP-2
-        kind, payload = self.codec.encode_call(name, args, kwargs, chain)
         ask_id = self._next_id()
+        waits = self._waits
+        if waits is not None:  # EP-2
+            chain = waits.keeping(chain, ask_id) if is_kept else waits.calling(chain, route.path)
+        kind, payload = self.codec.encode_call(name, args, kwargs, chain)
         if type(payload) is bytes and len(payload) <= MAX_PAYLOAD:
             return ask_id, until_ns, frame.ask(kind, payload, ask_id, channel.address, until_ns, retry)
         return ask_id, until_ns, self._large(kind, payload, ask_id, channel.address, until_ns, retry)
@@ -320,6 +353,7 @@ class Endpoint:
         self._local.__dict__.clear()
         self._free.clear()  # after it: the thread's own has just been given back
         self._loops.clear()
+        self._waits = None  # the page is its parent's
         self._post.close()
         if self._has_own_routes:
             self.routes.after_fork()

@@ -100,6 +100,7 @@ class Host:
             own=launch.address,
             thread=thread,
             fifo_bytes=REPLY_FIFO_BYTES,
+            words=page.words,
             routes=routes,
         )
         self.system = launch.system

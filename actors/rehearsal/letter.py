@@ -8,6 +8,7 @@ import asyncio
 import concurrent.futures
 import copy
 from collections.abc import Callable, Generator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,9 +24,24 @@ class Pending:
         asker: path of the actor that waits; "" for the test.
         until_ns: its deadline; 0 for none.
         expired: makes the error it ends with at its deadline.
+        begun: gives the context in which it is waited for.
+        is_waited_for: in such a context.
+        holds_up: and its actor does nothing else meanwhile.
     """
 
-    __slots__ = ("_future", "_outcome", "_wait", "actor", "asker", "expired", "until_ns")
+    __slots__ = (
+        "__weakref__",
+        "_future",
+        "_outcome",
+        "_wait",
+        "actor",
+        "asker",
+        "begun",
+        "expired",
+        "holds_up",
+        "is_waited_for",
+        "until_ns",
+    )
 
     def __init__(
         self,
@@ -40,6 +56,8 @@ class Pending:
         self.asker = asker
         self.until_ns = until_ns
         self.expired = expired
+        self.begun: Callable[[], AbstractContextManager[None]] = nullcontext
+        self.is_waited_for = self.holds_up = False
         self._outcome: tuple[bool, Any] | None = None
         self._future: asyncio.Future[None] | None = None
 
@@ -51,7 +69,8 @@ class Pending:
         """Play on until the answer is there; see `actors.reply.Reply.result`."""
         if self._outcome is None:
             refuse_in_loop()
-            self._wait(self, timeout)
+            with self.begun():
+                self._wait(self, timeout)
         return self._unwrap()
 
     def cancel(self) -> bool:
@@ -70,10 +89,11 @@ class Pending:
     def __await__(self) -> Generator[Any, None, Any]:
         if self._outcome is None:
             loop = asyncio._get_running_loop()  # noqa: SLF001  # get_running_loop() raises where there is none
-            if isinstance(loop, Clockwork):
-                yield from self._wait_in(loop)
-            else:
-                self._wait(self, None)
+            with self.begun():
+                if isinstance(loop, Clockwork):
+                    yield from self._wait_in(loop)
+                else:
+                    self._wait(self, None)
         return self._unwrap()
 
     def _wait_in(self, loop: Clockwork) -> Generator[Any, None, None]:

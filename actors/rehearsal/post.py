@@ -2,18 +2,24 @@
 
 PO-1  A sender waits for room until its deadline; where it may not wait (an event loop, `when_full = "refuse"`) a full
       mailbox is `MailboxFull` at once.
-PO-2  An actor that waits, directly or not, for the answer of this very call is never asked: `AskCycle` at once.
+PO-2  An actor that waits, directly or not, for the answer of this very call is never waited for: `AskCycle` at once
+      (actors.chain).
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Protocol
+from weakref import WeakValueDictionary
 
+from actors.chain import Chain, cycle_of, kept
 from actors.deadline import DEFAULT_SECONDS, ambient
 from actors.errors import ActorStopped, AskCycle, DeadlineExceeded, Delivered, MailboxFull, NoSuchMessage
 from actors.message import BoundMessage, MessageEntry, messages_of
 from actors.rehearsal.letter import Letter, Pending, copied, refuse_in_loop
 from actors.rehearsal.player import Player
+from actors.turn import holds_up
 
 Args = tuple[Any, ...]
 Kwargs = Mapping[str, Any]
@@ -47,10 +53,12 @@ class Scene(Protocol):
 
 
 class Post:
-    """Binds messages of references; stateless."""
+    """Binds messages of references."""
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
+        self._ids = itertools.count(1)
+        self._asks: WeakValueDictionary[str, Pending] = WeakValueDictionary()
 
     def bind(self, path: str, name: str, entry: MessageEntry | None) -> BoundMessage[Any, Any]:
         """See `actors.interfaces.Machine.bind`."""
@@ -64,9 +72,11 @@ class Post:
 
         def call(*args: Any, **kwargs: Any) -> Any:
             refuse_in_loop()
+            self._refuse_cycle(ambient.get()[1], path)
             return ask(*args, **kwargs).result()
 
         async def call_async(*args: Any, **kwargs: Any) -> Any:
+            self._refuse_cycle(ambient.get()[1], path)
             return await ask(*args, **kwargs)
 
         def tell(*args: Any, **kwargs: Any) -> None:
@@ -88,15 +98,16 @@ class Post:
         until_ns, chain = ambient.get()
         if until_ns is None:
             until_ns = self._until_ns()
-        me = self._scene.current
+        me, ask_id, asked_in = self._scene.current, next(self._ids), chain
         if me is not None:
-            chain = (*chain, me.path)
-            if path in chain:
-                raise AskCycle((*chain[chain.index(path) :], path))  # PO-2
+            chain = kept(chain, me.path, ask_id)
         letter = _letter(message, args, kwargs)
         receiver = self._receiver(path)
         letter.deadline_ns, letter.chain = until_ns, chain
-        letter.reply = self._pending(receiver, until_ns, lambda: _late(receiver, letter))
+        letter.reply = pending = self._pending(receiver, until_ns, lambda: _late(receiver, letter))
+        if me is not None:
+            self._asks[f"{ask_id:x}"] = pending
+            pending.begun = lambda: self._begun(pending, asked_in)
         if _in_loop() and receiver.spec.settings.mailbox.when_full == "wait":
             _put(receiver, letter)  # it queues with its sender, as in a loop's outbox
         else:
@@ -104,6 +115,29 @@ class Post:
             _put(receiver, letter)
         self._scene.open.append(letter.reply)
         return letter.reply
+
+    @contextmanager
+    def _begun(self, ask: Pending, asked_in: Chain) -> Iterator[None]:
+        """The actor whose turn it is waits for that ask."""
+        chain = ambient.get()[1]
+        ask.is_waited_for, ask.holds_up = chain is asked_in, holds_up()
+        try:
+            self._refuse_cycle(chain, ask.actor)
+            yield
+        finally:
+            ask.is_waited_for = ask.holds_up = False
+
+    def _refuse_cycle(self, chain: Chain, path: str) -> None:
+        me = self._scene.current
+        if me is None or (me.path == path and not holds_up()):
+            return
+        cycle = cycle_of(chain, me.path, path, self._is_waiting)
+        if cycle is not None:
+            raise AskCycle(cycle)  # PO-2
+
+    def _is_waiting(self, _path: str, ask_id: str, is_held_up: bool) -> bool:  # actors.chain.Waiting
+        ask = self._asks.get(ask_id)
+        return ask is not None and (ask.holds_up if is_held_up else ask.is_waited_for)
 
     def _receiver(self, path: str) -> Player:
         self._scene.check()

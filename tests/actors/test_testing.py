@@ -1064,6 +1064,59 @@ def test_asking_oneself_and_asking_in_a_circle_are_refused_at_once(stage):
     assert stage.now == 0
 
 
+def test_an_ask_of_an_actor_to_itself_that_is_kept_is_no_cycle_until_it_is_waited_for(stage):
+    class Later(Actor):
+        @message
+        def keep(self) -> str:
+            self.kept = self.context.ref.double.ask(2)
+            return "kept"
+
+        @message
+        def double(self, n: int) -> int:
+            return 2 * n
+
+        @message
+        def wait(self) -> int:
+            return self.context.ref.double.ask(2).result()
+
+        @message
+        def result(self) -> int:
+            return self.kept.result()
+
+    later = stage.start(child(Later), name="later")
+
+    assert later.keep() == "kept"
+    assert later.result() == 4
+    with pytest.raises(AskCycle, match="later → later"):
+        later.wait()
+
+
+def test_concurrent_messages_that_come_back_to_their_actor_are_no_cycle(stage):
+    class Round(Actor):
+        @message(concurrent=True)
+        async def outer(self, other: str) -> str:
+            return await self.context.ref_to(other, Round).back(self.context.name)
+
+        @message(concurrent=True)
+        async def back(self, first: str) -> str:
+            return await self.context.ref_to(first, Round).inner()
+
+        @message
+        async def inner(self) -> str:
+            return "inner"
+
+        @message
+        async def serial(self, other: str) -> str:
+            return await self.context.ref_to(other, Round).back.ask(self.context.name)
+
+    one, _ = stage.start(child(Round), name="one"), stage.start(child(Round), name="two")
+
+    assert one.outer.ask("two").result() == "inner"
+    assert one.outer.ask("one").result() == "inner"
+    with pytest.raises(AskCycle, match="one → two → one"):
+        one.serial.ask("two").result()
+
+
 def test_a_knot_that_only_one_thread_has_is_an_error_and_not_a_deadline(stage):
     class Knot(Actor):
         @message
