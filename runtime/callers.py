@@ -56,6 +56,16 @@ class Callers:
         self._fds[number] = held
         return number
 
+    def restore(self) -> None:
+        """Somebody has removed the directory: make it again, with all names.
+
+        Raises:
+            OSError: they cannot be made.
+        """
+        os.mkdir(self._directory, 0o700)
+        for number, fd in self._fds.items():
+            fifo.link(fd, f"{self._directory}/{number:016x}")
+
     def close(self, number: int) -> None:
         """The caller is gone."""
         fd = self._fds.pop(number, None)

@@ -43,6 +43,13 @@ class Claim:
     root_fd: int
     lock: int
 
+    def is_there(self) -> bool:
+        """It is still what its name leads to."""
+        try:
+            return os.path.samestat(os.stat(self.root / LOCK, follow_symlinks=False), os.fstat(self.lock))
+        except OSError:
+            return False
+
     def clear(self) -> None:
         """Remove all but the lock."""
         for name in os.listdir(self.root_fd):
@@ -50,7 +57,14 @@ class Claim:
                 _remove(name, self.root_fd)
 
     def remove(self) -> None:
-        """Remove the directory, its lock last (CL-2), and the one above if it is empty."""
+        """Remove the directory, its lock last (CL-2), and the one above if it is empty.
+
+        Where somebody has removed it already, what the system made in its place is removed, if nobody holds that.
+        """
+        if not self.is_there():
+            with contextlib.suppress(OSError):
+                _clear_sibling(self.root, os.open(self.root.parent, os.O_RDONLY | os.O_DIRECTORY | PRIVATE))
+            return
         self.clear()
         with contextlib.suppress(OSError):  # something could not be removed: the next to claim it tries again
             if os.listdir(self.root_fd) == [LOCK]:
@@ -64,7 +78,7 @@ class Claim:
         with contextlib.suppress(OSError):
             for name in os.listdir(self.parent_fd):
                 if name != self.root.name and NAME.fullmatch(name):
-                    _clear_sibling(self.root.parent / name, self.parent_fd)
+                    _clear_sibling(self.root.parent / name, os.dup(self.parent_fd))
 
     def close(self) -> None:
         """Let go of it."""
@@ -72,9 +86,12 @@ class Claim:
             os.close(fd)
 
 
-def claim(system: str) -> Claim:
+def claim(system: str, patience: float = _WAIT_SECONDS) -> Claim:
     """Make the system's directory, lock it and clear what is stale; blocks while it is being cleared up (CL-4).
 
+    Args:
+        system: its name.
+        patience: seconds that it may block.
     Raises:
         AlreadyRunning: somebody holds it; with the pid.
         UnsafeDirectory: others can get in, or something else is in there.
@@ -82,7 +99,7 @@ def claim(system: str) -> Claim:
     """
     root = directory.root_of(system)
     os.umask(0o077)
-    until = time.monotonic() + _WAIT_SECONDS
+    until = time.monotonic() + patience
     while True:
         try:
             _make(root)
@@ -170,8 +187,9 @@ def _refuse_others(root: Path, root_fd: int) -> None:
 
 
 def _clear_sibling(root: Path, parent_fd: int) -> None:
+    """Remove what a dead system left; parent_fd is closed."""
     try:
-        stale = _claimed(root, os.dup(parent_fd), is_stale=True)
+        stale = _claimed(root, parent_fd, is_stale=True)
     except (AlreadyRunning, UnsafeDirectory, OSError):  # it runs, is being cleared, or is no system's
         return
     stale.remove()

@@ -44,6 +44,20 @@ class Desk:
     def open(self) -> None:
         """Bind and listen (DE-1)."""
         self._loop = asyncio.get_running_loop()
+        self._reserve = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+        self._bind()
+
+    def restore(self) -> None:
+        """Somebody has removed the socket: listen at another of its name.
+
+        Raises:
+            OSError: it cannot be made.
+        """
+        self._loop.remove_reader(self._sock.fileno())
+        self._sock.close()
+        self._bind()
+
+    def _bind(self) -> None:
         directory = os.open(os.path.dirname(self._path), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
         umask = os.umask(0o177)
@@ -53,7 +67,6 @@ class Desk:
             os.umask(umask)
             os.close(directory)
         self._sock.listen(512)
-        self._reserve = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
         self._loop.add_reader(self._sock.fileno(), self._on_connect)
 
     def flush(self, connection: Connection) -> None:
@@ -209,4 +222,5 @@ class Desk:
         handler = HANDLERS.get(type(request))
         if handler is None:
             raise stream.Protocol("a request that nobody handles")
+        self._system.names.look()
         handler(self._system, connection, request, fds)

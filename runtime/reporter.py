@@ -120,6 +120,18 @@ class Reporter:
         """A class is imported in the actor's own process from now on."""
         self._log.warning("module starts threads when imported: its actors start slower", actor=path, module=module)
 
+    def names_restored(self, root: str) -> None:
+        """Somebody had removed the runtime directory."""
+        self._log.warning(
+            "the runtime directory was removed, and is made again: systemd does so when a user logs out (RemoveIPC)",
+            directory=root,
+            remedy="loginctl enable-linger, or UNDERSTUDY_DIR elsewhere",
+        )
+
+    def names_lost(self, root: str, why: str) -> None:
+        """Somebody has removed the runtime directory, and it cannot be made again."""
+        self._log.error("the runtime directory was removed; nobody new finds this system", directory=root, why=why)
+
     def failed_inside(self, what: str) -> None:
         """A fault of our own."""
         self._log.exception(what)

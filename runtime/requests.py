@@ -21,6 +21,7 @@ from runtime.estate import Estate
 from runtime.letters import Letters
 from runtime.memory import slab, snapshots
 from runtime.memory.allowance import Allowance
+from runtime.names import Names
 from runtime.overview import overview
 from runtime.plan import unpacked, unpacked_instance, unpacked_tree
 from runtime.reporter import Reporter
@@ -51,6 +52,7 @@ class System(Protocol):
     letters: Letters
     watches: Watches
     reporter: Reporter
+    names: Names
 
     def boot(self, spec: SupervisorSpec, answered: Answered) -> None:
         """Start the tree."""

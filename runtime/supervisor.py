@@ -28,6 +28,7 @@ from runtime.estate import Estate
 from runtime.fresh import needs_of
 from runtime.letters import Letters
 from runtime.memory.allowance import Allowance
+from runtime.names import Names
 from runtime.notices import Notices
 from runtime.process import bounds
 from runtime.process import exit as process_exit
@@ -50,10 +51,12 @@ EMPTY = SupervisorSpec("")
 class Supervisor:
     """One system's supervisor, in its own process."""
 
-    def __init__(self, root: str, system: str, main: ActorMain, memory: int | None = None) -> None:
+    def __init__(self, claimed: Claim, system: str, main: ActorMain, memory: int | None = None) -> None:
         self.system = system
         self.tree: Tree = new_tree(EMPTY)
         self.reporter = Reporter()
+        self.names = Names(claimed, self._restore_names, self.reporter)
+        root = str(claimed.root)
         self.allowance = Allowance(memory, lambda: snapshot_bytes(self.troupe))
         self.vault = Vault(self.allowance, self._is_named)
         self.estate = Estate(self.allowance)
@@ -84,20 +87,20 @@ class Supervisor:
         self._fault: Exception | None = None
         self.ending: Ending | None = None
 
-    async def run(self, warden: int, ready: Callable[[], None], clear_up: Callable[[], None]) -> Ending:
+    async def run(self, warden: int, ready: Callable[[], None]) -> Ending:
         """Serve until the tree has ended.
 
         Args:
             warden: its pidfd.
             ready: called once everybody may connect.
-            clear_up: removes the runtime directory, in the warden's place.
         """
         self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(warden, self._warden_gone, clear_up)
+        self._loop.add_reader(warden, self._warden_gone)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             self._loop.add_signal_handler(number, self._on_signal)
         self.troupe.open()
         self.desk.open()
+        self.names.watch()
         ready()
         while self.ending is None:  # THE other loop: wait, decide, perform
             await self._wake.wait()
@@ -197,10 +200,10 @@ class Supervisor:
             self.reporter.failed_inside("reload failed")
             answered(ActorError("the reload failed inside the supervisor, whose log says how"))
 
-    def _warden_gone(self, clear_up: Callable[[], None]) -> None:
+    def _warden_gone(self) -> None:
         """Nobody would clear up after us: end everything now, and do it ourselves."""
         process_exit.end_children()
-        clear_up()
+        self.names.remove()
         os._exit(1)
 
     def _on_signal(self) -> None:
@@ -211,6 +214,7 @@ class Supervisor:
     def _perform(self, one: action.Action) -> None:
         match one:
             case action.Launch():
+                self.names.look()
                 self.troupe.launch(one)
             case action.AskToStop():
                 self.troupe.ask_to_stop(one)
@@ -238,6 +242,13 @@ class Supervisor:
                 known = certificate if isinstance(certificate, DeathCertificate) else None
                 self.ending = Ending("gave up" if gave_up else reason.kind, gave_up, known)
 
+    def _restore_names(self) -> None:
+        self.callers.restore()
+        for worker in self.troupe:
+            if worker.box is not None:
+                worker.box.restore()
+        self.desk.restore()
+
     def _due(self, timer: event.Timer) -> None:
         self._timers.pop(timer, None)
         self.happened(event.Due(timer))
@@ -263,7 +274,7 @@ def main(
     claimed: Claim, system: str, actor_main: ActorMain, warden: int, ready: Callable[[], None], memory: int | None
 ) -> Ending:
     """Be the supervisor until the tree has ended."""
-    supervisor = Supervisor(str(claimed.root), system, actor_main, memory)
+    supervisor = Supervisor(claimed, system, actor_main, memory)
     if bounds.descriptors() < bounds.FEW_DESCRIPTORS:
         supervisor.reporter.few_descriptors(bounds.descriptors())
-    return asyncio.run(supervisor.run(warden, ready, claimed.remove))
+    return asyncio.run(supervisor.run(warden, ready))

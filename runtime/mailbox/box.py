@@ -89,6 +89,16 @@ class Box:
         """Say how many the members of its pool are."""
         self._peers = self.words[page.PEERS] = count
 
+    def restore(self) -> None:
+        """Somebody has removed the directory: make it again, with both names.
+
+        Raises:
+            OSError: they cannot be made.
+        """
+        Path(self._path).mkdir(mode=0o700, parents=True, exist_ok=True)
+        fifo.link(self._mailbox, f"{self._path}/mailbox")
+        fifo.link(self._urgent, f"{self._path}/urgent")
+
     def begin(self, incarnation: int) -> None:
         """The actor of that number takes the mailbox over, or of the next where it has had as many.
 

@@ -87,6 +87,17 @@ def rounded(nbytes: int) -> int:
     return 1 << (max(nbytes, mmap.PAGESIZE) - 1).bit_length()
 
 
+def link(fd: int, path: str) -> None:
+    """Give a FIFO of this process, whose name somebody has removed, one again: a link to it, as it is open here.
+
+    It cannot be had back itself: linkat(2) refuses what has no name left.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    os.symlink(f"/proc/{os.getpid()}/fd/{fd}", path)
+
+
 def open_read(path: str) -> int:
     """The reader's end. Returns at once, whether or not there is a writer."""
     return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -8,6 +8,7 @@ _PROGRAM = """
 import asyncio, os, sys
 import runtime.supervisor as module
 from runtime import host
+from runtime.claim import claim
 from runtime.supervision import event
 
 def faulty(tree, what, now):
@@ -15,14 +16,14 @@ def faulty(tree, what, now):
 
 async def main():
     module.decide = faulty
-    supervisor = module.Supervisor(sys.argv[1], "test", host)
+    supervisor = module.Supervisor(claim("test"), "test", host)
     def ready():
         def exited():
             supervisor.happened(event.StopTree(1))
             supervisor.decide_now()  # as the event loop calls it: what it raised would be logged, and forgotten
             print("went on")
         asyncio.get_running_loop().call_soon(exited)
-    await supervisor.run(os.pidfd_open(os.getpid()), ready, print)
+    await supervisor.run(os.pidfd_open(os.getpid()), ready)
 
 asyncio.run(asyncio.wait_for(main(), 20))
 """
