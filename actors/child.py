@@ -87,7 +87,8 @@ class ChildOptions:
             has as long before that; to wait for its turn behind other starts, a minute.
         mailbox: its bound.
         on_raise: "crash": a handler that raises also ends the process; None: as the class says.
-        replicas: so many processes behind one reference; a message goes to the least loaded.
+        replicas: so many processes behind one reference, with one queue: whichever has nothing to do takes the next
+            message. Order among messages of one sender is not promised.
         significant: its end may end the supervisor (`auto_shutdown`).
         drain: an ordered stop handles what is queued ("finish") or leaves it ("discard").
         understudies: so many imported processes kept waiting in the wings.

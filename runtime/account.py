@@ -10,20 +10,30 @@ from collections.abc import Iterable
 from runtime.callers import Callers
 from runtime.estate import Estate
 from runtime.letters import Letters
+from runtime.mailbox.poolqueue import PoolQueue
 from runtime.memory.allowance import Allowance
 from runtime.vault import Vault
 from runtime.wire.answer import MemoryStatus
 from runtime.worker import Worker
 
 
-def is_named(body: int, address: int, workers: Iterable[Worker], callers: Callers, letters: Letters) -> bool:
+def is_named(
+    body: int,
+    address: int,
+    workers: Iterable[Worker],
+    queues: Iterable[PoolQueue],
+    callers: Callers,
+    letters: Letters,
+) -> bool:
     """Whether a frame names that body: in a mailbox, in a dead letter, or on its way to the asker at that address."""
     if body in letters.bodies():
         return True
     with contextlib.suppress(OSError):  # a FIFO that cannot be looked into whole
         if address and callers.names(address, body):
             return True
-        return any(worker.box is not None and worker.box.names(body) for worker in workers)
+        return any(queue.names(body) for queue in queues) or any(
+            worker.box is not None and worker.box.names(body) for worker in workers
+        )
     return True
 
 

@@ -13,7 +13,8 @@ BL-4  The age is a least: messages that wait behind a filling that is being hand
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from time import monotonic_ns
 from typing import Protocol
@@ -21,6 +22,7 @@ from typing import Protocol
 from actors.deadline import DEFAULT_SECONDS
 from runtime.mailbox import page
 from runtime.mailbox.box import Box
+from runtime.mailbox.poolqueue import PoolQueue
 from runtime.worker import Worker
 
 LOOK_SECONDS = 2.0  # at 3.5 µs of CPU an actor (measured): 0.2 % of a CPU for 1,000 of them
@@ -94,8 +96,11 @@ class Told(Protocol):
 class Backlogs:
     """Looks at every open mailbox, running actor or not."""
 
-    def __init__(self, workers: Callable[[], Iterable[Worker]], told: Told) -> None:
+    def __init__(
+        self, workers: Callable[[], Iterable[Worker]], queues: Callable[[], Mapping[str, PoolQueue]], told: Told
+    ) -> None:
         self._workers = workers
+        self._queues = queues
         self._told = told
         self._known: dict[str, Backlog] = {}
         self._looked_ns = 0
@@ -115,16 +120,25 @@ class Backlogs:
         known = {} if now_ns - self._looked_ns > _LATE_NS else self._known  # BL-3
         self._looked_ns = now_ns
         self._known = {}
-        for worker in self._workers():
-            if worker.box is None:
-                continue
-            before, sight = known.get(worker.path, Backlog()), _sight_of(worker.box)
-            after = self._known[worker.path] = looked(before, sight, now_ns)
+        for path, sight in self._sights():
+            before = known.get(path, Backlog())
+            after = self._known[path] = looked(before, sight, now_ns)
             if after.is_slow and not before.is_slow:
                 waited_ns = now_ns - after.waiting_ns if after.waiting_ns else 0
-                self._told.slow_consumer(worker.path, sight.behind, sight.size, waited_ns / 1e9)
+                self._told.slow_consumer(path, sight.behind, sight.size, waited_ns / 1e9)
             elif before.is_slow and not after.is_slow:
-                self._told.caught_up(worker.path)
+                self._told.caught_up(path)
+
+    def _sights(self) -> Iterator[tuple[str, Sight]]:
+        """Of mailboxes, and of the queues of pools, each of which moves when any of its members does."""
+        queues = self._queues()
+        moved: Counter[str] = Counter()
+        for worker in self._workers():
+            if worker.box is not None:
+                yield worker.path, _sight_of(worker.box)
+                moved[worker.path.rpartition(".")[0]] += worker.box.words[page.HANDLED]
+        for path, queue in queues.items():
+            yield path, Sight(queue.fullest_bytes(), queue.queued_bytes(), queue.slots_bytes, (0, moved[path]))
 
     def _set_timer(self) -> None:
         asyncio.get_running_loop().call_later(LOOK_SECONDS, self._on_time)

@@ -22,6 +22,7 @@ from actors.errors import ActorStopped, MailboxFull, NotFound
 from actors.letter import Letter
 from runtime.mailbox.box import Box
 from runtime.mailbox.journal import is_started
+from runtime.mailbox.poolqueue import PoolQueue
 from runtime.vault import Vault
 from runtime.wire import frame
 from runtime.wire.frame import ASK, NOTICE, Header
@@ -99,7 +100,7 @@ class Letters:
         """
         return self._kept_of(number).letter
 
-    def resend(self, number: int, box: Box | None) -> None:
+    def resend(self, number: int, box: Box | PoolQueue | None) -> None:
         """Put it into its actor's present mailbox, as a tell (LT-3); it is no letter any more.
 
         Args:

@@ -300,6 +300,7 @@ class _Life:
             endpoint.arena.lease,
             self._redelivered,
             fifos,
+            f"{self.launch.directory}/{self.launch.queue}" if self.launch.queue else "",
             **more,
         )
         inbox.give_up_by(self._unread)

@@ -6,10 +6,12 @@ MB-1  When a mailbox is closed is decided in `supervision` alone: nothing else e
 MB-2  A mailbox that is open has a message table, its actor started or not: that of the class that was specified.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from runtime.mailbox import page
 from runtime.mailbox.box import Box, directory_of
+from runtime.mailbox.page import Table
+from runtime.mailbox.poolqueue import MOST_BYTES, MOST_SHARES, PoolQueue, directory_in
 from runtime.plan import Program
 from runtime.process.payload import table_part
 from runtime.reporter import Reporter
@@ -34,6 +36,7 @@ class Mailboxes:
         self._undertaker = undertaker
         self._closed = closed
         self._workers: dict[str, Worker] = {}
+        self._queues: dict[str, PoolQueue] = {}
 
     def get(self, path: str) -> Worker | None:
         """The worker of that path, running or not; None when it is not known."""
@@ -64,9 +67,16 @@ class Mailboxes:
         """
         wanted, box = worker.program.mailbox, worker.box
         before = 0 if box is None else box.mailbox_bytes
+        table = table_part(worker.program.payload), 0  # MB-2
+        queue = self._opened_queue(worker, table)
         if box is None:
-            box = worker.box = Box(self._root, directory_of(worker.path), wanted.size)
-            box.page.publish((table_part(worker.program.payload), 0))  # MB-2
+            try:
+                journal_bytes = 0 if queue is None else queue.slots_bytes
+                box = worker.box = Box(self._root, directory_of(worker.path), wanted.size, journal_bytes)
+            except OSError:
+                self._close_queue(worker)
+                raise
+            box.page.publish(table)
             self._count_peers(worker)
         else:
             box.resize(wanted.size)
@@ -74,6 +84,20 @@ class Mailboxes:
         if box.mailbox_bytes < wanted.size and box.mailbox_bytes != before:
             self._reporter.mailbox_is_small(worker.path, box.mailbox_bytes, wanted.size)
         return box
+
+    def queue_of(self, path: str) -> PoolQueue | None:
+        """The queue of the pool at path; None where there is no pool, or none of its members has a mailbox."""
+        return self._queues.get(path)
+
+    def has_fellows(self, worker: Worker) -> bool:
+        """It is of a pool of which others run."""
+        pool = worker.path.rpartition(".")[0]
+        others = (each for each in self if each is not worker and each.path.rpartition(".")[0] == pool)
+        return bool(worker.program.pool) and any(each.is_ready and not each.is_asked for each in others)
+
+    def queues(self) -> Mapping[str, PoolQueue]:
+        """Of all pools that have one, by their paths."""
+        return self._queues
 
     def box_of(self, path: str, child: Child | None) -> Box | None:
         """The open mailbox of a path; one whose actor is still to be started is opened now. None: closed for good."""
@@ -96,6 +120,7 @@ class Mailboxes:
         box, worker.box = worker.box, None
         self._count_peers(worker)
         self._undertaker.close(worker, box)
+        self._close_queue(worker)
         self._closed(path)
 
     def forget(self, path: str) -> None:
@@ -103,11 +128,37 @@ class Mailboxes:
         self.close(path)  # of one that was written to and never started
         self._workers.pop(path, None)
 
+    def _opened_queue(self, worker: Worker, table: Table) -> PoolQueue | None:
+        """The queue of a pool's member, made with the first of them, and as its program says."""
+        program = worker.program
+        if not program.pool:
+            return None
+        pool = worker.path.rpartition(".")[0]
+        queue = self._queues.get(pool)
+        nbytes = min(program.mailbox.size * min(program.pool, MOST_SHARES), MOST_BYTES)
+        if queue is None:
+            queue = self._queues[pool] = PoolQueue(self._root, directory_in(directory_of(pool)), nbytes, table)
+        else:
+            queue.resize(nbytes)
+        queue.set_refusing(program.mailbox.when_full == "refuse")
+        return queue
+
+    def _close_queue(self, worker: Worker) -> None:
+        """End the queue of a pool with its last member."""
+        pool = worker.path.rpartition(".")[0]
+        if not worker.program.pool or self._members_of(pool):
+            return
+        queue = self._queues.pop(pool, None)
+        if queue is not None:
+            self._undertaker.close_queue(pool, queue)
+
+    def _members_of(self, pool: str) -> list[Box]:
+        return [each.box for each in self if each.box is not None and each.path.rpartition(".")[0] == pool]
+
     def _count_peers(self, worker: Worker) -> None:
         """Tell the members of a pool how many they are: there are callers that know fewer."""
         if not worker.program.pool:
             return
-        above = worker.path.rpartition(".")[0]
-        boxes = [each.box for each in self if each.box is not None and each.path.rpartition(".")[0] == above]
+        boxes = self._members_of(worker.path.rpartition(".")[0])
         for box in boxes:
             box.set_peers(len(boxes))

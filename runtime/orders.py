@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import msgspec
 
 from runtime.mailbox.box import directory_of
+from runtime.mailbox.poolqueue import directory_in
 from runtime.process.order import Launch
 from runtime.worker import Worker
 
@@ -29,6 +30,7 @@ class Orders:
         """For its present incarnation, token and seat."""
         program = worker.program
         address = worker.path.rpartition(".")[0] if program.pool else worker.path
+        queue = directory_in(directory_of(address)) if program.pool else ""
         return Launch(
             token=worker.token,
             path=worker.path,
@@ -46,6 +48,7 @@ class Orders:
             notice_key=worker.box.notice_key if worker.box is not None else 0,
             snapshot_every=program.snapshot_every,
             durable=program.durable,
+            queue=queue,
             drains=program.drain == "finish" and worker.restart != "permanent",
         )
 

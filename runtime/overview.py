@@ -7,6 +7,7 @@ import msgspec
 
 from runtime.backlog import Backlogs
 from runtime.mailbox import page
+from runtime.mailbox.poolqueue import PoolQueue
 from runtime.plan import Program
 from runtime.supervision.spec import SupervisorSpec, joined
 from runtime.supervision.tree import Child, Node, Tree, in_order, state_of
@@ -39,7 +40,8 @@ def _append(found: list[ChildStatus], tree: Tree, troupe: Troupe, node: Node, *,
     for name, child in in_order(node):
         path = joined(node.path, name)
         if isinstance(child.spec, SupervisorSpec):
-            found.append(_supervisor(path, child, child.spec))
+            queue = troupe.mailboxes.queue_of(path)
+            found.append(_supervisor(path, child, child.spec, queue, troupe.backlogs.waiting_seconds(path)))
             below = tree.nodes.get(path)
             if deep and below is not None:
                 _append(found, tree, troupe, below, deep=deep)
@@ -47,10 +49,20 @@ def _append(found: list[ChildStatus], tree: Tree, troupe: Troupe, node: Node, *,
             found.append(_worker(path, child, troupe.get(path), troupe.backlogs))
 
 
-def _supervisor(path: str, child: Child, spec: SupervisorSpec) -> ChildStatus:
+def _supervisor(
+    path: str, child: Child, spec: SupervisorSpec, queue: PoolQueue | None, waiting_seconds: float
+) -> ChildStatus:
     strategy = "replicas" if spec.pool else spec.strategy
     return ChildStatus(
-        path, "supervisor", state_of(child), restarts=child.restarts, restart=spec.restart, strategy=strategy
+        path,
+        "supervisor",
+        state_of(child),
+        restarts=child.restarts,
+        restart=spec.restart,
+        strategy=strategy,
+        queued_bytes=0 if queue is None else queue.queued_bytes(),
+        mailbox_bytes=0 if queue is None else queue.slots_bytes,
+        waiting_seconds=waiting_seconds,
     )
 
 

@@ -55,7 +55,7 @@ class Program:
         watchdog: seconds a message may be in hand; None: for ever.
         heartbeat: seconds its event loop may not run; None: for ever.
         limits: what recycles it; None: nothing.
-        pool: it is one of several behind one reference.
+        pool: so many are behind its reference; 0: it alone.
         has_snapshots: its state is committed after each message.
         snapshot_every: or of so many tells together.
         durable: where that is kept on disk too; None: nowhere.
@@ -72,7 +72,7 @@ class Program:
     watchdog: float | None = None
     heartbeat: float | None = None
     limits: Limits | None = None
-    pool: bool = False
+    pool: int = 0
     has_snapshots: bool = False
     snapshot_every: int = 1
     durable: Durable | None = None
@@ -330,7 +330,7 @@ def _single(plan: Worker, program: Program) -> WorkerSpec:
 def _program(plan: Worker, fds: list[int]) -> Program:
     if not 0 <= plan.payload < len(fds):
         raise Protocol(f"payload {plan.payload} of {plan.name}: expected one of {len(fds)} descriptors")
-    pool = plan.replicas > 1
+    pool = plan.replicas if plan.replicas > 1 else 0
     return Program(
         plan.actor,
         os.dup(fds[plan.payload]),

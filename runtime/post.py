@@ -70,7 +70,7 @@ class Post:
         while True:
             try:
                 box = route.only or (route.pick() if route.boxes else self._look_up(route))
-                if box.outboxes and (current_loop(), urgent) in box.outboxes:
+                if box.outboxes and (current_loop(), box.lane_of(raw, urgent=urgent)) in box.outboxes:
                     _refuse(route, _FULL_IN_LOOP)  # PO-3
                 if self._write(box, raw, urgent) or self._patiently(route, box, raw, urgent, until_ns):
                     return box
@@ -181,7 +181,8 @@ class Post:
             until_ns = ambient.get()[0]
             if until_ns is None:
                 until_ns = monotonic_ns() + DEFAULT_NS
-        while box.wait_for_room(until_ns, urgent=urgent):
+        lane = box.lane_of(raw, urgent=urgent)
+        while box.wait_for_room(until_ns, lane):
             if self._write(box, raw, urgent):
                 return True
         raise MailboxFull(route.path, "no", "no room in the mailbox before the deadline")
@@ -204,14 +205,14 @@ class Post:
         while True:
             try:
                 box = route.pick() if route.boxes else self._look_up(route)
-                outbox = box.outboxes.get((loop, urgent))
+                outbox = box.outboxes.get((loop, box.lane_of(raw, urgent=urgent)))
                 if outbox is None and self._write(box, raw, urgent):
                     sent(box)
                     return None
                 if box.refuse or (outbox is not None and outbox.is_full()):
                     _refuse(route, "the mailbox is full")
                 waiting = Waiting(raw, self, partial(self._write, box, raw, urgent), partial(sent, box), lost)
-                self._queue(loop, box, urgent, waiting)
+                self._queue(loop, box, box.lane_of(raw, urgent=urgent), waiting)
                 return waiting
             except BrokenPipeError:
                 route.set([])  # PO-1
@@ -225,15 +226,15 @@ class Post:
                 self._unsent(raw)
                 raise
 
-    def _queue(self, loop: asyncio.AbstractEventLoop, box: Letterbox, urgent: bool, waiting: Waiting) -> None:
-        key = (loop, urgent)
+    def _queue(self, loop: asyncio.AbstractEventLoop, box: Letterbox, lane: int, waiting: Waiting) -> None:
+        key = (loop, lane)
         outbox = box.outboxes.get(key)
         if outbox is None:
             for other in [other for other in self._queued if other.loop.is_closed()]:
                 self._queued.discard(other)
                 for raw in other.forget(self):
                     self._unsent(raw)
-            fd = box.lane_fd(urgent=urgent)
+            fd = box.lane_fd(lane)
             outbox = box.outboxes[key] = Outbox(loop, fd, box.is_closed, lambda: box.outboxes.pop(key, None))
         self._queued.add(outbox)
         outbox.put(waiting)

@@ -19,6 +19,8 @@ from runtime.connection import Connection
 from runtime.deaths import Deaths
 from runtime.estate import Estate
 from runtime.letters import Letters
+from runtime.mailbox.box import Box
+from runtime.mailbox.poolqueue import PoolQueue
 from runtime.memory import slab, snapshots
 from runtime.memory.allowance import Allowance
 from runtime.names import Names
@@ -113,8 +115,10 @@ def _open(system: System, connection: Connection, request: control.Open, _fds: l
     ]
     if not boxes:
         raise ActorStopped(request.path, "no", "stopped for good")
-    opened = answer.Opened([box.directory for box in boxes])
-    connection.answer(msgspec.to_builtins(opened), [box.page_fd for box in boxes])
+    queue = system.troupe.mailboxes.queue_of(request.path)
+    held: list[Box | PoolQueue] = [*boxes, *([queue] if queue is not None else [])]
+    opened = answer.Opened([each.directory for each in held], is_pool=queue is not None)
+    connection.answer(msgspec.to_builtins(opened), [each.page_fd for each in held])
 
 
 def _open_replies(system: System, connection: Connection, request: control.OpenReplies, _fds: list[int]) -> None:
@@ -232,7 +236,8 @@ def _list_letters(system: System, connection: Connection, request: control.ListL
 
 def _resend_letter(system: System, connection: Connection, request: control.ResendLetter, _fds: list[int]) -> None:
     path = system.letters.get(request.id).actor
-    system.letters.resend(request.id, system.troupe.mailboxes.box_of(path, find(system.tree, path)))
+    mailboxes = system.troupe.mailboxes
+    system.letters.resend(request.id, mailboxes.queue_of(path) or mailboxes.box_of(path, find(system.tree, path)))
     connection.answer()
 
 

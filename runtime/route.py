@@ -1,8 +1,8 @@
 """Routes: from a path to the letterboxes behind it.
 
 RT-1  A letterbox is closed when its last user lets go of it, never under a write: descriptors are reused.
-RT-2  Of several processes behind one name the least loaded that is ready gets the message; none ready: the first whose
-      mailbox is open, where the message waits.
+RT-2  A pool has one queue, which its members read (runtime.mailbox.poolqueue). An urgent message goes to the least
+      loaded of them that is ready; none ready: to the first whose mailbox is open, where it waits.
 RT-3  A pool that has grown says so in the pages of its members: the next message finds them all.
 RT-4  Letterboxes of actors that have stopped for good are let go of, at the latest when they would be as many as the
       others: whoever talks to many that come and go holds descriptors of those that are there.
@@ -18,8 +18,7 @@ import msgspec
 
 from actors.errors import NotFound
 from actors.message import MessageEntry
-from runtime.mailbox.letterbox import Letterbox, leave_letterbox, use_letterbox
-from runtime.mailbox.page import PEERS
+from runtime.mailbox.letterbox import Letterbox, PoolLetterbox, leave_letterbox, use_letterbox
 from runtime.wire.answer import Opened
 from runtime.wire.control import Open
 from runtime.wire.line import Lines, lacking
@@ -29,25 +28,24 @@ _FIRST_LOOK = 64  # look-ups
 
 
 class Route:
-    """One path, and the letterboxes of the processes behind it.
+    """One path, and the letterbox behind it.
 
     Attributes:
-        boxes: of all processes; empty until it was looked up.
-        only: the letterbox, where there is just one.
+        boxes: the letterbox; empty until it was looked up.
+        only: the letterbox, where it is that of one process.
     """
 
-    __slots__ = ("__weakref__", "_turn", "boxes", "only", "path")
+    __slots__ = ("__weakref__", "boxes", "only", "path")
 
     def __init__(self, path: str) -> None:
         self.path = path
         self.boxes: list[Letterbox] = []
         self.only: Letterbox | None = None
-        self._turn = 0
 
     def set(self, boxes: list[Letterbox]) -> None:
         """Where it leads; [] to have it looked up anew."""
         self.boxes = boxes
-        self.only = boxes[0] if len(boxes) == 1 else None
+        self.only = boxes[0] if boxes and not boxes[0].members else None
 
     def is_closed(self) -> bool:
         """It was looked up, and its actor has stopped for good since."""
@@ -55,21 +53,18 @@ class Route:
         return bool(boxes) and all(box.is_closed() for box in boxes)
 
     def pick(self) -> Letterbox:
-        """The least loaded (RT-2); the route has been looked up.
+        """The letterbox; the route has been looked up.
 
         Raises:
             BrokenPipeError: another thread has found it closed since.
         """
         boxes = self.boxes
-        if len(boxes) == 1:
-            return boxes[0]
         if not boxes:
             raise BrokenPipeError
-        if boxes[0].words[PEERS] > len(boxes):
+        box = boxes[0]
+        if isinstance(box, PoolLetterbox) and box.has_grown():
             self.set([])  # RT-3
-        self._turn += 1
-        turned = [boxes[(self._turn + n) % len(boxes)] for n in range(len(boxes))]  # equals take turns
-        return min(turned, key=Letterbox.load)
+        return box
 
 
 class Routes:
@@ -113,12 +108,7 @@ class Routes:
             value, fds = self._lines.prepare(Open(path=route.path))
             try:
                 opened = msgspec.convert(value, Opened)
-                route.set(
-                    [
-                        use_letterbox(f"{self._directory}/{member}", fd, user=self._user)
-                        for member, fd in zip(opened.members, fds, strict=True)
-                    ]
-                )
+                route.set([self._used(opened, fds)])
                 self._let_go(route)
                 return route.pick()
             except (FileNotFoundError, BrokenPipeError):
@@ -129,6 +119,20 @@ class Routes:
                 for fd in fds:
                     os.close(fd)
         raise NotFound(route.path, "its mailbox is closed as often as it is opened")
+
+    def _used(self, opened: Opened, fds: list[int]) -> Letterbox:
+        """The letterbox of what was opened: of a pool its queue comes last."""
+        members: tuple[Letterbox, ...] = ()
+        for directory, fd in zip(opened.directories, fds, strict=True):
+            is_queue = opened.is_pool and len(members) == len(fds) - 1
+            box = use_letterbox(
+                f"{self._directory}/{directory}",
+                fd,
+                user=self._user,
+                members=members if is_queue else (),
+            )
+            members = (*members, box)
+        return box
 
     def _let_go(self, opened: Route) -> None:
         """Another letterbox is open (RT-4)."""

@@ -217,7 +217,8 @@ class Supervisor:
                 self.names.look()
                 self.troupe.launch(one)
             case action.AskToStop():
-                self.troupe.ask_to_stop(one)
+                pool = self.tree.nodes.get(one.path.rpartition(".")[0])
+                self.troupe.ask_to_stop(one, is_alone=pool is None or pool.phase == "running")
             case action.Kill():
                 self.troupe.kill(one)
             case action.Import():
@@ -254,7 +255,8 @@ class Supervisor:
         self.happened(event.Due(timer))
 
     def _is_named(self, body: int, address: int) -> bool:
-        return is_named(body, address, self.troupe, self.callers, self.letters)
+        queues = self.troupe.mailboxes.queues().values()
+        return is_named(body, address, self.troupe, queues, self.callers, self.letters)
 
     def _died(self, certificate: DeathCertificate) -> None:
         self.deaths.add(certificate)

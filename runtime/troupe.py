@@ -15,7 +15,7 @@ import asyncio
 import itertools
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from runtime.backlog import Backlogs
 from runtime.callers import Callers
@@ -26,6 +26,7 @@ from runtime.letters import Letters
 from runtime.limits import Recycler
 from runtime.mailbox import page
 from runtime.mailbox.box import Box
+from runtime.mailbox.poolqueue import PoolQueue
 from runtime.mailboxes import Mailboxes
 from runtime.memory.slab import holder_of
 from runtime.orders import Orders
@@ -76,7 +77,7 @@ class Troupe:
         self._reporter = reporter
         self._undertaker = Undertaker(callers, vault, letters)
         self._watchdog = Watchdog()
-        self.backlogs = Backlogs(lambda: self, reporter)
+        self.backlogs = Backlogs(lambda: self, self._queues, reporter)
         self._recycler = Recycler(lambda: self, reporter.recycled)
         self._happened = happened
         self._decide = decide
@@ -163,14 +164,19 @@ class Troupe:
         fds = [box.page_fd, worker.program.payload, self.seats.fd, *snapshots]
         self._launcher.launch(self._orders.of(worker), fds)
 
-    def ask_to_stop(self, ask: AskToStop) -> None:
-        """Ask politely; an actor that stops for good first handles what is queued, if its `drain` says so."""
+    def ask_to_stop(self, ask: AskToStop, *, is_alone: bool) -> None:
+        """Ask politely; an actor that stops for good first handles what is queued, if its `drain` says so.
+
+        Args:
+            is_alone: its supervisor goes on: what is queued for its pool is left to the others, where there are any.
+        """
         worker = self._current(ask.path, ask.incarnation)
         if worker is None or worker.box is None:
             return
         worker.is_asked = True
         finish = ask.is_final and worker.program.drain == "finish"
-        worker.box.set_control(page.STOP_FINISH if finish else page.STOP_DISCARD)
+        leave = is_alone and self.mailboxes.has_fellows(worker)
+        worker.box.set_control((page.STOP_LEAVE if leave else page.STOP_FINISH) if finish else page.STOP_DISCARD)
 
     def kill(self, kill: Kill) -> None:
         """End a process: one that was asked by SIGTERM and, a moment later, SIGKILL; any other by SIGKILL at once.
@@ -370,6 +376,9 @@ class Troupe:
             self._zygote_fd = -1
 
     # ---- inside
+
+    def _queues(self) -> Mapping[str, PoolQueue]:
+        return self.mailboxes.queues()
 
     def _study(self, worker: Worker, incarnation: int) -> None:
         """Have a worker's next incarnation prepared (`Understudies.soon`)."""

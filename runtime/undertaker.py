@@ -16,6 +16,7 @@ from runtime.callers import Callers
 from runtime.letters import Letters
 from runtime.mailbox import page
 from runtime.mailbox.box import Box
+from runtime.mailbox.poolqueue import PoolQueue
 from runtime.vault import Vault
 from runtime.wire.frame import Header
 from runtime.worker import Worker, message_name
@@ -45,6 +46,16 @@ class Undertaker:
     def close(self, worker: Worker, box: Box) -> None:
         """Nothing will restart it: end its mailbox, and every message in it."""
         box.close(partial(self._left_over, worker, box.message_names()))
+
+    def close_queue(self, pool: str, queue: PoolQueue) -> None:
+        """As `close`, of the queue of a pool: no member will begin what is left in it."""
+
+        def left_over(header: Header, raw: bytes, _started: bool) -> None:
+            if header.is_ask:
+                self._callers.tell_stopped(header, "stopped for good")
+            self._letters.keep(pool, header, raw, why="its actor stopped for good", message="", now_ns=monotonic_ns())
+
+        queue.close(left_over)
 
     def _died_with(self, worker: Worker, certificate: DeathCertificate, header: Header, raw: bytes, _: bool) -> None:
         """A message that was in hand at a death, and may not be run again: its asker is told; it is a dead letter."""

@@ -216,7 +216,7 @@ class WorkerTable(_Table):
     )
     replicas: int = Field(
         default=_OPTIONS.replicas,
-        description="So many processes behind one reference, 1 to 1024; a message goes to the least loaded.",
+        description="So many processes behind one reference, 1 to 1024; whichever is idle takes the next message.",
     )
     significant: bool = Field(
         default=_OPTIONS.significant, description="Its end may end its supervisor, as `auto_shutdown` there says."

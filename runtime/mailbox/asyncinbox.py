@@ -3,6 +3,8 @@
 AI-1  A concurrent message is set aside as soon as it is taken (runtime.mailbox.aside). Its lane is read on; it is only
       held up when there is no room left to set messages aside.
 AI-2  While nothing is to be taken, the page names that one as in hand which has been longest.
+AI-3  A member of a pool that has begun one from the queue lets its event loop go round before the next: whoever else
+      was woken by it takes that. It would begin all there are before the others have woken up.
 """
 
 import asyncio
@@ -67,10 +69,15 @@ class ConcurrentInbox(AsyncInbox):
         self._aside = Aside(page)  # before anything is taken over from there
         super().__init__(page, *args)
         self._concurrent = {name for name, entry in page.table().items() if entry.options.concurrent}
+        self._has_begun = False  # one, since it last waited
         self._taken_ns: dict[int, int] = {}  # of each message set aside, by its place, the oldest first
 
     def take_nowait(self) -> Envelope | None:
-        """As `Inbox.take_nowait`; a concurrent message has been set aside (AI-1)."""
+        """As `Inbox.take_nowait`; a concurrent message has been set aside (AI-1, AI-3)."""
+        if self._has_begun and self._main.at >= self._main.extent and not self._words[ATTENTION]:
+            self._has_begun = False
+            self._show_oldest()
+            return None
         if self._aside.has_room():
             envelope = super().take_nowait()
         elif self._words[ATTENTION] and self._aside.has_room(urgent=True):
@@ -81,6 +88,7 @@ class ConcurrentInbox(AsyncInbox):
             self._show_oldest()
         elif envelope[1] in self._concurrent:
             token, name, args, kwargs = envelope
+            self._has_begun = self._pool is not None
             return self._set_aside(token), name, args, kwargs
         return envelope
 

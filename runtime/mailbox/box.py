@@ -43,9 +43,12 @@ class Box:
         notice_key: what a notice says who it is from by; nobody has it but the supervisor and the actor.
     """
 
-    def __init__(self, root: str, directory: str, nbytes: int) -> None:
+    def __init__(self, root: str, directory: str, nbytes: int, journal_bytes: int = 0) -> None:
         """Make the directory, both FIFOs and the page.
 
+        Args:
+            nbytes: wanted for the mailbox.
+            journal_bytes: of the largest FIFO that is read to its journal beside the mailbox.
         Raises:
             OSError: no memory, no descriptors, no inodes; nothing is left half-made.
         """
@@ -59,7 +62,7 @@ class Box:
             undo.callback(os.close, self._mailbox)
             self._urgent, _ = fifo.create(f"{self._path}/urgent", URGENT_BYTES)
             undo.callback(os.close, self._urgent)
-            self.page_fd = page.create(self.mailbox_bytes)
+            self.page_fd = page.create(max(self.mailbox_bytes, journal_bytes))
             undo.callback(os.close, self.page_fd)
             self.page = Page(self.page_fd)
             undo.pop_all()

@@ -52,11 +52,14 @@ from runtime.mailbox.page import (
     RUN,
     SINCE_NS,
     STOP_DISCARD,
+    STOP_FINISH,
+    STOP_LEAVE,
     URGENT_EPOCH,
     URGENT_LANE,
     Page,
 )
 from runtime.mailbox.patience import Patience
+from runtime.mailbox.poolqueue import PoolLanes
 from runtime.mailbox.replies import Replies
 from runtime.wire.codec import Codec, unpack_plain
 from runtime.wire.frame import (
@@ -109,6 +112,7 @@ class Inbox(ABC):
         lease: Callable[[int], Payload],
         redelivered: Callable[[bool], None],
         fifos: fifo.Fifos = fifo,
+        queue: str = "",
     ) -> None:
         """Open both lanes below directory and take over what an earlier incarnation left.
 
@@ -121,6 +125,7 @@ class Inbox(ABC):
             lease: views of a large payload by what a frame says of its slab.
             redelivered: told whether the message in hand was begun before.
             fifos: opens the lanes.
+            queue: directory of its pool's queue; "": it is of no pool.
         """
         self._page: Any = page
         self._words: Any = page.words
@@ -138,6 +143,7 @@ class Inbox(ABC):
         self._notice_key = 0
         self._main = Lane(fifos.open_read(f"{directory}/mailbox"), page.journal, 0, EPOCH)
         self._urgent = Lane(fifos.open_read(f"{directory}/urgent"), page.urgent_journal, URGENT_LANE, URGENT_EPOCH)
+        self._pool = PoolLanes(queue, self._main.fd, fifos) if queue else None
         self._side = Lane(-1, page.aside, ASIDE_LANE, INCARNATION)
         self._again = [header.offset for header in reversed(aside.unfinished(page))]
         for lane in (self._main, self._urgent):
@@ -151,9 +157,9 @@ class Inbox(ABC):
         self._busy_since_ns = monotonic_ns()
 
     @property
-    def fds(self) -> tuple[int, int]:
-        """The second lane's and the mailbox's descriptors, to be polled."""
-        return self._urgent.fd, self._main.fd
+    def fds(self) -> tuple[int, ...]:
+        """The second lane's and the mailbox's descriptors, and those of a pool's queue, to be polled."""
+        return self._urgent.fd, *(self._pool.fds if self._pool is not None else (self._main.fd,))
 
     def now_ns(self) -> int:
         """CLOCK_MONOTONIC."""
@@ -379,9 +385,13 @@ class Inbox(ABC):
         if lane is not self._main:
             lane.extent = lane.journal.fill(lane.fd)
             return lane.extent > 0
-        lane.extent = words[EXTENT] = extent = lane.journal.fill(lane.fd) if self._last_fillings != 0 else 0
-        if extent and self._last_fillings:
-            self._last_fillings -= 1
+        if self._pool is not None and self._last_fillings is None and words[CONTROL] != STOP_LEAVE:
+            extent = self._pool.fill(lane.journal)
+        else:
+            extent = lane.journal.fill(lane.fd) if self._last_fillings != 0 else 0
+            if extent and self._last_fillings:
+                self._last_fillings -= 1
+        lane.extent = words[EXTENT] = extent
         return extent > 0
 
     def _turn_to_next(self, side: Lane) -> bool:
@@ -462,6 +472,8 @@ class Inbox(ABC):
         if self._words[CONTROL] == STOP_DISCARD:
             return False
         lane = self._main
+        if self._pool is not None and self._words[CONTROL] == STOP_FINISH and self._pool.has_any():
+            return True
         return bool(self._again) or lane.at < lane.extent or fifo.queued_bytes(lane.fd) > 0
 
 

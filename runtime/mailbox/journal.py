@@ -9,9 +9,10 @@ JO-2  A frame's state is stored before its payload is touched, decoding included
 JO-3  Recovery walks whole frames to the first length that is none and zeroes what lies behind.
 """
 
+import contextlib
 import os
 
-from runtime.wire.frame import CUT, DONE, DROPPED, QUEUED, STATE_AT, Header, walk
+from runtime.wire.frame import CUT, DONE, DROPPED, QUEUED, STATE_AT, Header, is_whole, unpack_length, walk
 
 _NO_LENGTH = bytes(4)
 _ZEROS = bytes(4096)
@@ -46,10 +47,7 @@ class Journal:
         """
         extent = self._extent
         if extent:
-            area = self._area
-            area[0:4] = _NO_LENGTH  # JO-1
-            area[:extent] = bytes(extent)
-            self._extent = 0
+            self._clear()
             if extent < self._size:
                 return 0  # the last read emptied the FIFO: the waiter's poll is cheaper than an EAGAIN
         try:
@@ -57,6 +55,41 @@ class Journal:
         except BlockingIOError:
             return 0
         return self._extent
+
+    def fill_all(self, fd: int) -> int:
+        """As `fill`, of a FIFO that was not the last that was read."""
+        if self._extent:
+            self._clear()
+        return self.fill(fd)
+
+    def fill_slot(self, fd: int, slot: int) -> int:
+        """Read one slot of a FIFO that others read too (runtime.mailbox.poolqueue), at once.
+
+        Returns:
+            The extent: end of its frame; of more, where what is there was not written by slots (PQ-3); 0: it is empty.
+        """
+        if self._extent:
+            self._clear()
+        area = self._area
+        try:
+            extent = os.readv(fd, [area[:slot]])
+        except BlockingIOError:
+            return 0
+        length = unpack_length(area, 0)[0]
+        if extent == slot and is_whole(area, 0, length, slot):
+            area[length:slot] = bytes(slot - length)  # what fills it up is no end of a journal (JO-3)
+            self._extent = length
+            return self._extent
+        with contextlib.suppress(BlockingIOError):
+            extent += os.readv(fd, [area[extent:]])
+        self._extent = extent
+        return extent
+
+    def _clear(self) -> None:
+        extent, area = self._extent, self._area
+        area[0:4] = _NO_LENGTH  # JO-1
+        area[:extent] = bytes(extent)
+        self._extent = 0
 
 
 def unfinished(area: memoryview) -> list[Header]:

@@ -17,7 +17,19 @@ from actors.errors import Delivered
 from runtime.commons import Commons, identity_of
 from runtime.mailbox import aside, fifo
 from runtime.mailbox.outbox import Outbox
-from runtime.mailbox.page import ATTENTION, CLOSED, IN_HAND, LIFE, READY, REFUSES, URGENT_LANE, Page, unread_bytes
+from runtime.mailbox.page import (
+    ATTENTION,
+    CLOSED,
+    IN_HAND,
+    LIFE,
+    PEERS,
+    READY,
+    REFUSES,
+    URGENT_LANE,
+    Page,
+    unread_bytes,
+)
+from runtime.mailbox.poolqueue import FILLER, SLOTS, slot_of
 from runtime.wire.frame import ASK_AT, DONE, DROPPED, MOVED, QUEUED, scan, walk
 
 _write = os.write
@@ -28,11 +40,12 @@ class Letterbox:
     """Where a process drops frames for one actor. Owns the FIFO's write end and its mapping of the page.
 
     Attributes:
-        outboxes: of each loop and lane (True: the second), while something waits in it.
+        members: of a pool's, the letterboxes of its members.
+        outboxes: of each loop and lane (`lane_of`), while something waits in it.
         users: who has use for it, and its page's identity.
     """
 
-    __slots__ = ("__weakref__", "_directory", "_fds", "_urgent", "fd", "outboxes", "page", "users", "words")
+    __slots__ = ("__weakref__", "_directory", "_fds", "_urgent", "fd", "members", "outboxes", "page", "users", "words")
 
     def __init__(self, directory: str, page_fd: int) -> None:
         """Open the FIFO below directory.
@@ -46,9 +59,9 @@ class Letterbox:
         self._fds: list[int] = []  # first of all: one that is half made is let go of too
         self.page = Page(page_fd)
         self.words = self.page.words
-        self.fd = fifo.open_write(f"{directory}/mailbox")
-        self._fds.append(self.fd)
-        self.outboxes: dict[tuple[asyncio.AbstractEventLoop, bool], Outbox] = {}
+        self.fd = self._open(directory)
+        self.members: tuple[Letterbox, ...] = ()
+        self.outboxes: dict[tuple[asyncio.AbstractEventLoop, int], Outbox] = {}
         self.users: dict[object, tuple[int, int]] = {}
         self._directory = directory
         self._urgent: int | None = None
@@ -57,6 +70,11 @@ class Letterbox:
     def refuse(self) -> bool:
         """A full mailbox refuses at once."""
         return bool(self.words[REFUSES])
+
+    def _open(self, directory: str) -> int:
+        fd = fifo.open_write(f"{directory}/mailbox")
+        self._fds.append(fd)
+        return fd
 
     def post(self, raw: bytes) -> bool:
         """Write one frame, at once. False when there is no room.
@@ -85,12 +103,12 @@ class Letterbox:
         journal = self.page.lane(URGENT_LANE if urgent else 0)
         sent = raw[ASK_AT:]
         states = {h.state for h in walk(journal, 0, len(journal)) if journal[h.offset + ASK_AT :][: len(sent)] == sent}
-        if states <= {QUEUED, DROPPED} and (states or fifo.queued_bytes(self.lane_fd(urgent=urgent))):
+        if states <= {QUEUED, DROPPED} and (states or fifo.queued_bytes(self.lane_fd(int(urgent)))):
             raise ConnectionResetError
 
     def post_urgent(self, raw: bytes) -> bool:
         """Write one frame to the second lane, at once. False as of `post`."""
-        fd = self.lane_fd(urgent=True)
+        fd = self.lane_fd(1)
         if self.words[LIFE] == CLOSED:
             raise BrokenPipeError
         try:
@@ -102,9 +120,14 @@ class Letterbox:
             self.refuse_lost(raw, urgent=True)
         return True
 
-    def lane_fd(self, *, urgent: bool) -> int:
-        """The write end of one of the two FIFOs; the second lane's is opened on first use."""
-        if not urgent:
+    def lane_of(self, raw: bytes, *, urgent: bool) -> int:
+        """Which of its FIFOs that frame goes to: 0 the mailbox, 1 the second lane."""
+        del raw
+        return int(urgent)
+
+    def lane_fd(self, lane: int) -> int:
+        """The write end of one of the FIFOs; the second lane's is opened on first use."""
+        if not lane:
             return self.fd
         if self._urgent is None:
             try:
@@ -114,10 +137,10 @@ class Letterbox:
             self._fds.append(self._urgent)
         return self._urgent
 
-    def wait_for_room(self, until_ns: int, *, urgent: bool = False) -> bool:
+    def wait_for_room(self, until_ns: int, lane: int = 0) -> bool:
         """Block until the FIFO has a free page, which holds a frame of any size; False once until_ns has passed."""
         poll = select.poll()
-        poll.register(self.lane_fd(urgent=urgent), select.POLLOUT)
+        poll.register(self.lane_fd(lane), select.POLLOUT)
         left_ms = None if not until_ns else (until_ns - monotonic_ns()) / 1e6
         if left_ms is not None and left_ms <= 0:
             return False
@@ -169,22 +192,87 @@ class Letterbox:
     __del__ = _let_go  # the page goes by itself
 
 
+class PoolLetterbox(Letterbox):
+    """Where a process drops frames for a pool: its queue; urgent ones the least loaded member's second lane."""
+
+    __slots__ = ("_slots", "_turn")
+
+    def __init__(self, directory: str, page_fd: int) -> None:
+        """Open the queue in that directory; arguments as of `Letterbox`. Who its members are is told later."""
+        self._slots: list[int] = []
+        super().__init__(directory, page_fd)
+        self._turn = 0
+
+    def _open(self, directory: str) -> int:
+        for slot in SLOTS:
+            self._slots.append(fifo.open_write(f"{directory}/{slot}"))
+            self._fds.append(self._slots[-1])
+        return self._slots[0]
+
+    def post(self, raw: bytes) -> bool:
+        """Write one frame, at once, to whichever member begins it; see `Letterbox.post`."""
+        words, slot = self.words, slot_of(len(raw))
+        if words[LIFE] == CLOSED:
+            raise BrokenPipeError
+        try:
+            _write(self._slots[slot], raw.ljust(SLOTS[slot], FILLER))
+        except BlockingIOError:
+            return False
+        if words[LIFE] == CLOSED:
+            self.refuse_lost(raw)
+        return True
+
+    def post_urgent(self, raw: bytes) -> bool:
+        """Write one frame to the second lane of the least loaded member that is ready."""
+        return self._least_loaded().post_urgent(raw)
+
+    def refuse_lost(self, raw: bytes, *, urgent: bool = False) -> None:
+        """See `Letterbox.refuse_lost`: it is lost when nobody has read what it lies in."""
+        if not urgent and fifo.queued_bytes(self._slots[slot_of(len(raw))]):
+            raise ConnectionResetError
+
+    def lane_of(self, raw: bytes, *, urgent: bool) -> int:
+        """Which of the FIFOs: 1 a member's second lane, from 2 on those of the queue."""
+        return 1 if urgent else 2 + slot_of(len(raw))
+
+    def lane_fd(self, lane: int) -> int:
+        """See `Letterbox.lane_fd`."""
+        return self._least_loaded().lane_fd(1) if lane == 1 else self._slots[max(0, lane - 2)]
+
+    def _asked(self, reply_to: int) -> Iterator[tuple[int, int]]:
+        for member in self.members:
+            yield from member._asked(reply_to)  # noqa: SLF001  # of the same file
+
+    def has_grown(self) -> bool:
+        """There are members that this one does not know."""
+        return any(member.words[PEERS] > len(self.members) for member in self.members[:1])
+
+    def _least_loaded(self) -> Letterbox:
+        self._turn += 1
+        count = len(self.members)
+        turned = [self.members[(self._turn + n) % count] for n in range(count)]  # equals take turns
+        return min(turned, key=Letterbox.load)
+
+
 _letterboxes: Commons[tuple[int, int], Letterbox] = Commons(Letterbox.close)
 
 
-def use_letterbox(directory: str, page_fd: int, *, user: object) -> Letterbox:
+def use_letterbox(directory: str, page_fd: int, *, user: object, members: tuple[Letterbox, ...] = ()) -> Letterbox:
     """The letterbox of this process for the mailbox in that directory (LB-2); arguments as of `Letterbox`.
 
     Args:
+        members: of a pool, whose queue it is then.
         user: who says at the end that he has no more use for it, see `leave_letterbox`.
     Raises:
         FileNotFoundError, BrokenPipeError: the mailbox was just closed.
     """
     page = identity_of(page_fd)  # what is in the directory may be another mailbox by now, of the same name
     with _letterboxes.lock:
-        box = _letterboxes.get(page, lambda: Letterbox(directory, page_fd))
+        kind = PoolLetterbox if members else Letterbox
+        box = _letterboxes.get(page, lambda: kind(directory, page_fd))
         if box.is_closed():
             raise BrokenPipeError
+        box.members = members
         box.users[user] = page
     return box
 
@@ -196,3 +284,5 @@ def leave_letterbox(box: Letterbox, user: object) -> None:
         if page is not None and not box.users:
             _letterboxes.forget(page)
             box.close()
+        for member in box.members:
+            leave_letterbox(member, user)

@@ -83,7 +83,7 @@ COUNTERS = (  # that go on from one incarnation to the next
     LOST_LINES,
 )
 STARTING, READY, RESTARTING, CLOSED = 1, 2, 3, 4  # life
-RUN, STOP_FINISH, STOP_DISCARD = 0, 1, 2  # control
+RUN, STOP_FINISH, STOP_DISCARD, STOP_LEAVE = 0, 1, 2, 3  # control; the last: finish, but for the pool's queue
 HOOKS = {name: code for code, name in enumerate(("__init__", "restore", "on_start", "on_stop", "on_error"), 256)}
 MOST_MESSAGES = 253  # an index is a byte of a frame; the last ones are the notices'
 NOTICES_FROM = 254

@@ -38,6 +38,7 @@ class Launch(msgspec.Struct, frozen=True, tag="launch"):
         heartbeat: seconds between signs of life of its event loop, as `ChildOptions.heartbeat`; 0: none.
         snapshot_every: as `ChildOptions.snapshot_every`.
         durable: where its state is kept on disk; None: nowhere.
+        queue: directory of its pool's queue below the system's; "": it is of no pool.
         drains: when it stops of its own accord, it first handles what is queued: nobody will start it again.
     """
 
@@ -58,6 +59,7 @@ class Launch(msgspec.Struct, frozen=True, tag="launch"):
     snapshot_every: int = 1
     durable: Durable | None = None
     drains: bool = False
+    queue: str = ""
 
 
 class Import(msgspec.Struct, frozen=True, tag="import"):

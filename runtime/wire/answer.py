@@ -26,8 +26,8 @@ class ChildStatus(msgspec.Struct, frozen=True):
         handled, failed, expired: messages so far.
         in_hand: name of the message being handled, "" when idle.
         in_hand_seconds: since when.
-        queued_bytes: waiting in the mailbox.
-        mailbox_bytes: its size.
+        queued_bytes: waiting in the mailbox; of a pool, in its queue.
+        mailbox_bytes: its size; of a pool's queue, that of each of its three FIFOs.
         large_bytes: large payloads it holds: what it was sent and has not dropped.
         arena_bytes: memory that its process keeps for large payloads that it sends.
         host: "process", or "thread": one of several actors in the process of that pid.
@@ -118,9 +118,15 @@ class Welcome(msgspec.Struct, frozen=True):
 
 
 class Opened(msgspec.Struct, frozen=True):
-    """Answer to Open: a mailbox directory for each process behind the name."""
+    """Answer to Open: the directory of a mailbox; of a pool those of its members and, behind them, of its queue.
 
-    members: list[str]
+    Attributes:
+        directories: below the runtime directory; beside each comes the descriptor of its page.
+        is_pool: it is one, with at least one member that is not closed.
+    """
+
+    directories: list[str]
+    is_pool: bool = False
 
 
 class Ok(msgspec.Struct, frozen=True, tag="ok"):

@@ -14,6 +14,7 @@ from actors import Mailbox
 from runtime.backlog import FULL_NS, LOOK_SECONDS, OLD_NS, Backlog, Backlogs, Sight, looked
 from runtime.mailbox import page
 from runtime.mailbox.box import Box
+from runtime.mailbox.poolqueue import PoolQueue
 from runtime.plan import Program
 from runtime.wire import frame
 from runtime.worker import Worker
@@ -103,7 +104,7 @@ def test_an_episode_is_told_once_whatever_the_number_of_looks_and_once_that_it_i
 ) -> None:
     assert worker.box is not None
     heard = Heard()
-    backlogs = Backlogs(lambda: [worker], heard)
+    backlogs = Backlogs(lambda: [worker], dict, heard)
     while worker.box.post(frame.tell(0, b"x" * 100)):
         pass
 
@@ -120,7 +121,7 @@ def test_an_episode_is_told_once_whatever_the_number_of_looks_and_once_that_it_i
 def test_time_in_which_nobody_looked_makes_nobody_slow(worker: Worker) -> None:
     assert worker.box is not None
     heard = Heard()
-    backlogs = Backlogs(lambda: [worker], heard)
+    backlogs = Backlogs(lambda: [worker], dict, heard)
     worker.box.post(frame.tell(0, b"x"))
 
     backlogs.look(STEP)
@@ -171,3 +172,22 @@ def test_a_slow_consumer_is_warned_of_once_and_its_status_says_how_long_messages
     assert (warning["level"], warning["actor"], warning["mailbox_bytes"]) == ("warning", "slow", 4096)
     assert warning["event"].startswith("slow consumer")
     assert warning["waiting_bytes"] >= 2048
+
+
+def test_the_queue_of_a_pool_waits_only_while_none_of_its_members_goes_on(worker: Worker, tmp_path: Path) -> None:
+    assert worker.box is not None
+    worker.path = "pool.r1"
+    queue = PoolQueue(str(tmp_path), "children/pool/queue", SIZE, (b"", 0))
+    heard = Heard()
+    backlogs = Backlogs(lambda: [worker], lambda: {"pool": queue}, heard)
+    queue.post(frame.tell(0, b"x"))
+
+    for n in range(1, 10):
+        worker.box.words[page.HANDLED] += 1
+        backlogs.look(n * STEP)
+    assert heard.said == []
+    for n in range(10, 20):
+        backlogs.look(n * STEP)
+    queue.discard()
+
+    assert [said[0] for said in heard.said] == ["pool"]

@@ -375,23 +375,38 @@ def test_a_nested_supervisor_is_reloaded_alone(supervisor: Supervisor) -> None:
     assert {path: flat(supervisor)[path] for path in before} == before
 
 
-def test_a_pool_grows_and_shrinks_and_its_callers_notice(supervisor: Supervisor) -> None:
+class Meeting(Actor):
+    """Its messages wait for each other, so that as many members of a pool have one each."""
+
+    @message
+    def meet(self, directory: str, count: int) -> int:
+        (Path(directory) / str(os.getpid())).touch()
+        while len(list(Path(directory).iterdir())) < count:
+            os.sched_yield()
+        return os.getpid()
+
+
+def test_a_pool_grows_and_shrinks_and_its_callers_notice(supervisor: Supervisor, tmp_path: Path) -> None:
     def pool(replicas: int) -> Tree:
-        return root({"pool": child(Counter).options(replicas=replicas)})
+        return root({"pool": child(Meeting).options(replicas=replicas)})
+
+    def members(replicas: int) -> set[int]:
+        directory = tmp_path / str(len(list(tmp_path.iterdir())))
+        directory.mkdir()
+        return {reply.result() for reply in [ref.meet.ask(str(directory), replicas) for _ in range(replicas)]}
 
     supervisor.reload(pool(2))
     before = flat(supervisor)
-    ref = supervisor.ref("pool", Counter)
-    assert {ref.pid() for _ in range(8)} == set(before.values())
+    ref = supervisor.ref("pool", Meeting)
+    assert members(2) == set(before.values())
 
     supervisor.reload(pool(3))
     grown = flat(supervisor)
     assert {path: grown[path] for path in before} == before
-    ref.pid()
-    assert {ref.pid() for _ in range(12)} == set(grown.values())
+    assert members(3) == set(grown.values())
     supervisor.reload(pool(2))
 
-    assert {ref.pid() for _ in range(8)} == set(before.values())
+    assert members(2) == set(before.values())
 
 
 def test_reloads_at_one_time_come_one_after_another(supervisor: Supervisor) -> None:
