@@ -34,6 +34,10 @@ def test_every_fault_has_its_row_with_a_promise() -> None:
     assert all(len(row) == 5 and row[1] and row[2] for row in _ROWS)
 
 
+def test_no_fault_has_two_rows() -> None:
+    assert sorted(row[1] for row in _ROWS) == sorted({row[1] for row in _ROWS})
+
+
 def test_no_row_is_without_a_test() -> None:
     assert not [row[0] for row in _ROWS if not re.search(r"`test_\w+`", row[3])]
 
