@@ -116,6 +116,44 @@ def test_last_words_of_who_writes_without_a_count_end_at_the_first_nul(made: Pag
     assert made.last_words() == "Fatal"
 
 
+def test_last_words_without_a_count_can_be_forgotten_too(made: Page) -> None:
+    made.view[made.last_words_at : made.last_words_at + 4] = b"dump"
+
+    made.forget_last_words()
+
+    assert made.last_words() == ""
+
+
+def test_a_process_that_was_forked_writes_nothing(made: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = bytes(made.view)
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+
+    made.say("last words")
+    made.log("a line")
+    made.lose_line()
+
+    assert bytes(made.view) == before
+
+
+def test_lines_that_were_lost_are_counted(made: Page) -> None:
+    made.lose_line()
+    made.lose_line()
+
+    assert made.words[page.LOST_LINES] == 2
+
+
+@pytest.mark.parametrize(
+    ("in_hand", "unread"),
+    [(0, 0), (1, 300), (101, 200), (1 | page.URGENT_LANE, 300), (1 | page.ASIDE_LANE, 300), (400, 0)],
+)
+def test_what_is_unread_is_what_lies_behind_the_message_in_hand(made: Page, in_hand: int, unread: int) -> None:
+    made.words[page.EXTENT] = 300
+    made.words[page.IN_HAND] = in_hand
+
+    assert page.unread_bytes(made.words) == unread
+    assert not in_hand or page.place_of(in_hand) == in_hand % (1 << 60) - 1
+
+
 def test_the_log_keeps_the_last_lines_whole_and_in_order(made: Page) -> None:
     for n in range(1000):
         made.log(f"line {n} " + "." * 20)

@@ -64,6 +64,13 @@ def test_flags_are_bits_of_their_own_and_states_are_in_the_order_in_which_a_fram
     assert frame.MAX_ATTEMPTS > 100  # the most that @message(retry=…) takes
 
 
+def test_the_kind_of_a_payload_is_told_by_its_flags() -> None:
+    for kind in (0, 1, 2):
+        (header,) = walk(memoryview(frame.headed(frame.tell_head(kind, 3), b"abc")), 0, OVERHEAD + 3)
+        assert frame.kind_of(header.flags) == frame.kind_of(frame.flags_of(kind) | ASK | LARGE) == kind
+        assert (header.retry, header.index, header.body) == (3, 0, 0)
+
+
 def test_the_slabs_of_replies_are_those_of_the_large_ones() -> None:
     replies = [frame.reply(0, 1, b"abc"), frame.reply(LARGE, 2, (77).to_bytes(8, "little")), frame.reply(0, 3, b"")]
     last = frame.reply(LARGE | frame.ERROR, 4, (88).to_bytes(8, "little"))
@@ -99,6 +106,7 @@ def test_a_large_frame_names_its_body_and_has_no_payload() -> None:
 
     (header,) = walk(raw, 0, len(raw))
     assert (header.flags, header.body, header.length) == (ASK | LARGE, 4, OVERHEAD)
+    assert (header.state, header.retry, header.index) == (0, 0, 0)
 
 
 @settings(deadline=None)  # a busy machine is no failure
