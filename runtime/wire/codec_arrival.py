@@ -154,6 +154,13 @@ def fill_dispatching(function: Any, state: tuple[dict[str, Any], list[tuple[type
     enter(function)
 
 
+def dispatching_method(function: Callable[..., Any], dispatcher: Any) -> Any:
+    """What singledispatchmethod makes of a function, with this dispatcher."""
+    method = functools.singledispatchmethod(function)
+    method.dispatcher = dispatcher
+    return method
+
+
 def view_of(raw: Any, layout: Any, shape: tuple[int, ...]) -> memoryview:
     """The view that arrived, of bytes or of a buffer that was put apart (PK-4)."""
     flat = memoryview(raw)

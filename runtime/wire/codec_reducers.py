@@ -22,6 +22,7 @@ from runtime.wire.codec_arrival import (
     cached,
     context_variable,
     dispatching,
+    dispatching_method,
     fill_dispatching,
     fill_named_function,
     has_name,
@@ -118,6 +119,11 @@ def reduce_dispatching(function: Any) -> Any:
     return dispatching, (base,), (own, list(registry.items())), None, None, fill_dispatching
 
 
+def _reduce_dispatching_method(method: "functools.singledispatchmethod[Any]", _names: Reach) -> Any:
+    """Without its cache (from Python 3.13)."""
+    return dispatching_method, (method.func, method.dispatcher)
+
+
 def _reduce_cached_property(cached_property: "functools.cached_property[Any]", _names: Reach) -> Any:
     """Without its lock (until Python 3.12); its name is not told it again."""
     return functools.cached_property, (cached_property.func,), {"attrname": cached_property.attrname}
@@ -165,6 +171,7 @@ REDUCERS: dict[type, Callable[[Any, Reach], Any]] = {
     ModuleType: _reduce_module,
     contextvars.ContextVar: _reduce_context_variable,
     functools.cached_property: _reduce_cached_property,
+    functools.singledispatchmethod: _reduce_dispatching_method,
     io.TextIOWrapper: _reduce_file,
     memoryview: reduce_view,
     Ref: _reduce_ref,
