@@ -31,7 +31,7 @@ from runtime.process.order import Gather, Launch, decode_left, encode
 from runtime.seats import Seats
 from runtime.worker import Worker
 
-EXIT_SECONDS = 1.0  # for the exit functions of a process whose actors have all ended
+EXIT_SECONDS = 5.0  # for threads and exit functions of a process whose actors have all ended: as `shutdown` by default
 _LEFT_BYTES = 4096
 
 

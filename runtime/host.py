@@ -5,9 +5,10 @@
 
 HO-1  What ends the process is in the last words of the page before it ends: the traceback of an exception, the stacks
       of all threads at a fatal signal (faulthandler, which needs no GIL), those of the tasks when it is asked to.
+HO-2  A process ends as Python ends (runtime.process.interpreter): its threads finish their work, within its `shutdown`
+      if it was asked to stop, else within ALONE_SECONDS, or CRASH_SECONDS.
 """
 
-import atexit
 import contextlib
 import faulthandler
 import functools
@@ -16,7 +17,6 @@ import os
 import signal
 import socket
 import sys
-import traceback
 
 from actors.actor import Actor
 from actors.interfaces import attach
@@ -24,15 +24,19 @@ from runtime.durable import keeper
 from runtime.endpoint import Endpoint
 from runtime.life import REPLY_FIFO_BYTES, Host, learn, live
 from runtime.mailbox.fifo import OpenedLanes
-from runtime.mailbox.page import Page
+from runtime.mailbox.page import CONTROL, RUN, Page
 from runtime.mailbox.patience import Board
-from runtime.process import prctl
+from runtime.process import interpreter, prctl
 from runtime.process.order import Gather, Launch
+from runtime.process.zygote import exit_code
 from runtime.rehearsal import Rehearsal
 from runtime.stderr import KeptStderr, SharedStderr
 from runtime.threadhost import ThreadHost
 from runtime.trace import formatted
 from runtime.wire.line import Lines
+
+ALONE_SECONDS = 5.0  # for the end of an actor that stops by itself: as long as `shutdown` is where nothing is said
+CRASH_SECONDS = 1.0  # for that of one that dies of an exception: askers wait for the news of it
 
 
 def play(launch: Launch, page_fd: int, payload_fd: int, board_fd: int, snapshots_fd: int = -1) -> int:
@@ -71,17 +75,26 @@ class Part:
         faulthandler.enable(file=self._last_words, all_threads=True)
         sys.stderr = KeptStderr(sys.stderr, page.log)
         attach(self._host)
+        code = 1
         try:
             live(self._host, launch, page, self._payload_fd, snapshots_fd, self._last_words)
-        except (SystemExit, KeyboardInterrupt) as error:
+            code = 0
+        except SystemExit as error:
             page.say(formatted(error))
-            raise
+            code = exit_code(error)
         except BaseException as error:  # whatever the user's code raised is the death certificate's
             page.say(formatted(error))
-            return 1
+            if isinstance(error, KeyboardInterrupt):
+                raise
         finally:
-            _run_exit_functions()
-        return 0
+            self._end(code)
+        return code
+
+    def _end(self, code: int) -> None:
+        if self._page.words[CONTROL] != RUN:
+            interpreter.end(code)  # its `shutdown` is counting
+        else:
+            interpreter.end(code, CRASH_SECONDS if code else ALONE_SECONDS)
 
 
 def prepare(launch: Launch, actor: type[Actor]) -> None:
@@ -111,7 +124,7 @@ def host_threads(gather: Gather, sock_fd: int, board_fd: int, stacks_fd: int) ->
     try:
         ThreadHost(gather, socket.socket(fileno=sock_fd), board_fd, stderr, endpoint.routes).run()
     finally:
-        _run_exit_functions()
+        interpreter.end(0)  # the supervisor gives it `ensemble.EXIT_SECONDS`
     return 0
 
 
@@ -138,10 +151,3 @@ def _last_words_file(page_fd: int, at: int) -> int:
     fd = os.open(f"/proc/self/fd/{page_fd}", os.O_RDWR | os.O_CLOEXEC)
     os.lseek(fd, at, os.SEEK_SET)
     return fd
-
-
-def _run_exit_functions() -> None:
-    try:
-        atexit._run_exitfuncs()  # noqa: SLF001  # a fork ends by os._exit, as multiprocessing's do; it calls this too
-    except Exception:  # the last of them; it was printed
-        traceback.print_exc()

@@ -260,6 +260,7 @@ class _Life:
             await call_hook(actor.on_stop, reason)
         except (Exception, asyncio.CancelledError):  # the exit goes on
             self.context.log.exception("on_stop failed")
+        inbox.busy_with("")
 
     def _uncommitted(self, error: Uncommitted) -> str:
         """End in order, to be started again from the last commit; returns the reason for `on_stop`."""

@@ -10,6 +10,7 @@ TH-1  The main thread runs nothing of the user's: it starts a thread for each or
 TH-2  An end is told once the thread is joined and everything it held is closed: its successor finds the mailbox free.
 TH-3  An exception, `SystemExit` included, ends one actor. A signal, `os._exit` or a fatal error ends all of them.
 TH-4  A thread cannot be killed: one that hangs goes with its process.
+TH-5  It is no daemon, nor are the threads that it starts unless they say so: the end of the process waits for them.
 """
 
 import contextlib
@@ -74,7 +75,7 @@ class ThreadHost:
                 self._start(decode_launch(raw), fds)
 
     def _start(self, launch: Launch, fds: list[int]) -> None:
-        thread = threading.Thread(target=self._be_actor, args=(launch, fds), name=launch.path, daemon=True)
+        thread = threading.Thread(target=self._be_actor, args=(launch, fds), name=launch.path, daemon=False)
         self._threads[launch.token] = thread
         try:
             thread.start()

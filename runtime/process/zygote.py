@@ -33,7 +33,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn, Protocol
 
 from actors.errors import Undecodable
-from runtime.process import heap, mark, prctl
+from runtime.process import heap, interpreter, mark, prctl
 from runtime.process.fork import (
     can_fork_sibling,
     fork_sibling,
@@ -283,6 +283,7 @@ class Zygote:
             faulthandler.disable()  # an actor has last words of its own
             os.close(self._stacks_fd)
             reset_signals()
+            interpreter.begin()
             code = main()
         except SystemExit as exc:
             code = exit_code(exc)
