@@ -9,210 +9,45 @@ CH-3  What is overdue at one moment ends together: one walk through each mailbox
 """
 
 import asyncio
-import concurrent.futures
 import contextlib
 import os
 import select
-import sys
 import threading
-from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager
-from contextvars import copy_context
+from functools import partial
 from heapq import heapify, heappop, heappush
 from time import monotonic_ns
-from typing import Any, Protocol
+from typing import Any
 
 import msgpack
 from msgspec import DecodeError
 
 from actors.certificate import DeathCertificate
-from actors.deadline import nanoseconds
 from actors.errors import (
     ActorDied,
     ActorError,
     ActorStopped,
-    BlockingCall,
     DeadlineExceeded,
     Delivered,
     SystemGone,
     Undecodable,
     of_handler,
 )
+from runtime.eventloop import refuse_in_loop
 from runtime.mailbox.letterbox import Letterbox
 from runtime.mailbox.patience import Patience
+from runtime.memory.arena import Arena
+from runtime.pending import Answer, Outcome, Pending, Unclaimed
 from runtime.wire.codec import Codec, unpack_value
 from runtime.wire.frame import DEATH, ERROR, LARGE, REPLY, STOPPED, kind_of, unpack_reply
-from runtime.wire.parts import Payload
+from runtime.wire.late import Late
+from runtime.wire.parts import Payload, whole
 
 READ_BYTES = 1 << 16
 _LEFT_BEHIND_NS = 50_000_000  # a loop ends its own asks at their deadlines; one that has ended cannot
 _DUE_SLACK = 64
-_REST = (
-    4  # a loop whose asks end one by one while their mailbox is full of frames: a fifth of its time at most goes there
-)
+_REST = 4  # of a loop's time a fifth at most goes to asks that end one by one while their mailbox is full of frames
 _WAKE_SECONDS = 1.0  # for a thread to come back from poll(2)
-_FIRST_LOOK_NS, _LAST_LOOK_NS = 1_000_000, 50_000_000  # doubled from one look to the next
 _read = os.read
-
-
-class Waited(Protocol):
-    """Who is told that an actor waits for an ask."""
-
-    def is_doubtful(self) -> bool:
-        """It may be waited for in a circle."""
-        ...
-
-    def begun(self) -> AbstractContextManager[Callable[[], None] | None]:
-        """It waits; gives what is to be called from time to time meanwhile, None: that need not be.
-
-        Raises:
-            AskCycle: it would wait for itself; what is given raises it too.
-        """
-        ...
-
-
-class Pending:
-    """One ask that is under way: the `Reply` a caller holds."""
-
-    __slots__ = ("_channel", "_event", "_future", "_outcome", "_wait", "actor", "ask_id", "box", "until_ns")
-
-    def __init__(self, channel: "Channel", ask_id: int, actor: str, until_ns: int, wait: Waited | None = None) -> None:
-        """Be under way.
-
-        Args:
-            wait: what to be told when an actor waits for it; None: no actor has made it.
-        """
-        self._wait = wait
-        self._channel = channel
-        self.ask_id = ask_id
-        self.actor = actor
-        self.until_ns = until_ns
-        self.box: Letterbox | None = None  # where it was dropped; None while it waits for room, and when it has ended
-        self._outcome: tuple[bool, Any] | None = None
-        self._event: threading.Event | None = None
-        self._future: asyncio.Future[None] | None = None
-
-    def __repr__(self) -> str:
-        state = "under way" if self._outcome is None else "answered" if self._outcome[0] else "failed"
-        return f"<reply of {self.actor!r}, {state}>"
-
-    def done(self) -> bool:
-        """True when result() would not block."""
-        return self._outcome is not None
-
-    def result(self, timeout: float | None = None) -> Any:
-        """Block for the answer; see `actors.reply.Reply.result`."""
-        if self._outcome is None:
-            timeout_ns = None if timeout is None else monotonic_ns() + nanoseconds(timeout)
-            if self._wait is None:
-                self._channel.wait(self, timeout_ns)
-            elif not self._is_there(self._wait):
-                refuse_in_loop()
-                with self._wait.begun() as look:
-                    self._look_while_waiting(look, timeout_ns)
-        return self._unwrap()
-
-    def cancel(self) -> bool:
-        """Stop waiting; the answer, should it come, is dropped and counted."""
-        if self._outcome is not None:
-            return False
-        self._channel.forget(self.ask_id)
-        self.settle(ok=False, value=concurrent.futures.CancelledError())
-        return True
-
-    def __await__(self) -> Generator[Any, None, Any]:
-        return self._wait_async().__await__()
-
-    def sent(self, box: Letterbox) -> None:
-        """It was dropped there."""
-        if self._outcome is None:
-            self.box = box
-
-    def forget(self) -> None:
-        """Nobody waits for it: it could not be sent."""
-        self._channel.forget(self.ask_id)
-
-    def fail(self, error: ActorError) -> None:
-        """It cannot be sent."""
-        self.forget()
-        self.settle(ok=False, value=error)
-
-    def settle(self, *, ok: bool, value: Any) -> None:
-        """End the ask, and wake whoever waits for it."""
-        self._outcome = (ok, value)
-        self.box = None  # a reply may be kept for long; a letterbox has descriptors
-        if self._event is not None:
-            self._event.set()
-        if self._future is not None and not self._future.done():
-            self._future.set_result(None)
-
-    def event(self) -> threading.Event:
-        """An event that is set when the ask ends, for a thread that cannot read the channel itself."""
-        if self._event is None:
-            self._event = threading.Event()
-            if self._outcome is not None:
-                self._event.set()
-        return self._event
-
-    async def _wait_async(self) -> Any:
-        loop = asyncio.get_running_loop()
-        if self._outcome is None:
-            if self._channel.loop is not loop:
-                await loop.run_in_executor(None, copy_context().run, self.result)
-            elif self._wait is None:
-                await self._arrival(loop)
-            elif not self._is_there(self._wait):
-                with self._wait.begun() as look:
-                    await (self._arrival(loop) if look is None else self._looking(loop, look))
-        return self._unwrap()
-
-    def _is_there(self, wait: Waited) -> bool:
-        """The answer has come, and nobody has read it yet: there is nothing to wait for, in a circle or not."""
-        if wait.is_doubtful():
-            self._channel.collect()
-        return self.done()
-
-    def _look_while_waiting(self, look: Callable[[], None] | None, timeout_ns: int | None) -> None:
-        pause_ns = _FIRST_LOOK_NS
-        while look is not None:
-            look_ns = monotonic_ns() + pause_ns
-            if timeout_ns is not None and timeout_ns <= look_ns:
-                break
-            try:
-                self._channel.wait(self, look_ns)
-            except TimeoutError:
-                look()
-                pause_ns = min(2 * pause_ns, _LAST_LOOK_NS)
-            else:
-                return
-        self._channel.wait(self, timeout_ns)
-
-    async def _arrival(self, loop: asyncio.AbstractEventLoop) -> None:
-        if self._future is None:
-            self._future = loop.create_future()
-        try:
-            await self._future
-        except asyncio.CancelledError:
-            self.cancel()
-            raise
-
-    async def _looking(self, loop: asyncio.AbstractEventLoop, look: Callable[[], None]) -> None:
-        """Wait as `_arrival`, and look now and then."""
-        arrival = loop.create_task(self._arrival(loop))
-        pause_ns = _FIRST_LOOK_NS
-        try:
-            while not (await asyncio.wait([arrival], timeout=pause_ns / 1e9))[0]:
-                look()
-                pause_ns = min(2 * pause_ns, _LAST_LOOK_NS)
-        finally:
-            arrival.cancel()
-
-    def _unwrap(self) -> Any:
-        assert self._outcome is not None  # the callers have waited
-        ok, value = self._outcome
-        if ok:
-            return value
-        raise value
 
 
 class Channel:
@@ -226,14 +61,15 @@ class Channel:
 
     loop: asyncio.AbstractEventLoop | None = None
 
-    def __init__(self, fd: int, address: int, codec: Codec, lease: Callable[[int], Payload]) -> None:
+    def __init__(self, fd: int, address: int, codec: Codec, arena: Arena) -> None:
         self.fd = fd
         self.address = address
         self.late = 0
         self.pending: dict[int, Pending] = {}
         self._due: list[tuple[int, int]] = []  # a heap of deadlines; some of what has been answered
         self._codec = codec
-        self._lease = lease
+        self._arena = arena
+        self._unread = b""
 
     def forget(self, ask_id: int) -> None:
         """Its answer is not wanted any more."""
@@ -281,36 +117,72 @@ class Channel:
         self._dispatch(raw)
         return True
 
-    def _dispatch(self, raw: bytes) -> None:
-        at = 0
-        while at + REPLY.size <= len(raw):
-            length, flags, ask_id = unpack_reply(raw, at)
-            if not REPLY.size <= length <= len(raw) - at:
-                at = self._next_known(raw, at + 1)  # a foreign writer's
-                continue
-            pending = self.pending.pop(ask_id, None)
-            if pending is None:
-                self.late += 1
-                if flags & LARGE:
-                    with contextlib.suppress(ActorError):
-                        self._lease(int.from_bytes(raw[at + REPLY.size : at + length], "little"))
-            else:
-                ok, value = self.decode(flags, raw[at + REPLY.size : at + length], pending.actor)
-                pending.settle(ok=ok, value=value)
-            at += length
+    def has_unread(self) -> bool:
+        """Some of what was read has not been looked at: a KeyboardInterrupt came."""
+        return bool(self._unread)
 
-    def decode(self, flags: int, payload: bytes, actor: str) -> tuple[bool, Any]:
-        """What a reply frame says: (True, value) or (False, exception)."""
+    def read_on(self) -> None:
+        """Look at what was read and has not been looked at."""
+        raw, self._unread = self._unread, b""
+        self._dispatch(raw)
+
+    def _dispatch(self, raw: bytes) -> None:
+        at = length = ask_id = 0
+        pending: Pending | None = None
+        try:
+            while at + REPLY.size <= len(raw):
+                length, flags, ask_id = unpack_reply(raw, at)
+                if not REPLY.size <= length <= len(raw) - at:
+                    at = self._next_known(raw, at + 1)  # a foreign writer's
+                    continue
+                pending = self.pending.pop(ask_id, None)
+                if pending is None:
+                    self.late += 1
+                    if flags & LARGE:
+                        self._arena.drop(_body_of(raw[at : at + length]))
+                else:
+                    pending.settle(self.taken(flags, raw[at + REPLY.size : at + length], pending.actor))
+                at += length
+                pending = None
+        except BaseException:  # KeyboardInterrupt: nobody's answer is lost by it (CH-1)
+            if pending is not None and not pending.done():
+                self.pending[ask_id] = pending
+                length = 0
+            self._unread = raw[at + (length if pending is not None else 0) :]
+            raise
+
+    def taken(self, flags: int, payload: bytes, actor: str) -> Outcome | Answer:
+        """What a reply frame says, as far as whoever reads it may take it out (PE-1)."""
+        if not flags:
+            try:
+                return True, unpack_value(payload)
+            except DecodeError:  # opened, it says what is wrong
+                pass
+        opened = partial(self._opened, flags, actor)
+        if not flags & LARGE:
+            return Answer(partial(opened, payload))
+        body = _body_of(payload, 0)
+        try:
+            return Answer(partial(opened, self._arena.lease(body, is_hurried=True)))
+        except Late:  # whoever waits for it waits for that too
+            unclaimed = Unclaimed(self._arena, body, opened)
+            return Answer(unclaimed, unclaimed.give_up)
+        except ActorError as exc:  # it is gone with the system
+            return False, exc
+
+    def _opened(self, flags: int, actor: str, body: Payload) -> Outcome:
+        """What an answer says; `Late` goes through, and KeyboardInterrupt, which is no answer's."""
         try:
             if flags & DEATH:
-                return False, _died(payload)
+                return False, _died(bytes(whole(body)))
             if flags & STOPPED:
-                return False, ActorStopped(actor, "no", payload.decode())
-            body: Payload = self._lease(int.from_bytes(payload, "little")) if flags & LARGE else payload
+                return False, ActorStopped(actor, "no", bytes(whole(body)).decode())
             if flags & ERROR:
                 return False, of_handler(actor, self._codec.decode_error(body))
             return True, self._codec.decode_value(kind_of(flags), body)
-        except ActorError as exc:  # Undecodable, or the body is gone with the system
+        except Late:
+            raise
+        except ActorError as exc:  # Undecodable
             return False, exc
         except Exception as exc:  # a foreign writer's idea of an answer: the ask ends with it, and no other
             return False, Undecodable(f"{actor}: an answer that is none arrived: {exc!r}")
@@ -348,7 +220,7 @@ class Channel:
         found = {box: box.verdicts(ask_ids, self.address) for box, ask_ids in by_box.items()}
         for each in overdue:
             verdict: Delivered = "no" if each.box is None else found[each.box].get(each.ask_id, "unknown")
-            each.settle(ok=False, value=DeadlineExceeded(each.actor, verdict, "no answer before the deadline"))
+            each.settle((False, DeadlineExceeded(each.actor, verdict, "no answer before the deadline")))
 
     def _note_due(self, pending: Pending) -> None:
         due = self._due
@@ -361,7 +233,7 @@ class Channel:
         """The system is gone (CH-2)."""
         for pending in list(self.pending.values()):
             self.forget(pending.ask_id)
-            pending.settle(ok=False, value=SystemGone(pending.actor, "unknown", "the supervisor is gone"))
+            pending.settle((False, SystemGone(pending.actor, "unknown", "the supervisor is gone")))
 
 
 class ThreadChannel(Channel):
@@ -371,10 +243,8 @@ class ThreadChannel(Channel):
         is_hung_up: it is closed, but for its descriptor, which is to be closed when its thread has ended.
     """
 
-    def __init__(
-        self, fd: int, address: int, codec: Codec, lease: Callable[[int], Payload], patience: Patience
-    ) -> None:
-        super().__init__(fd, address, codec, lease)
+    def __init__(self, fd: int, address: int, codec: Codec, arena: Arena, patience: Patience) -> None:
+        super().__init__(fd, address, codec, arena)
         self.patience = patience
         self.is_hung_up = False
         self.lock = threading.Lock()
@@ -429,10 +299,11 @@ class ThreadChannel(Channel):
                             return unpack_value(raw[REPLY.size :])
                         except DecodeError:  # decode says what is wrong; suppress() would cost half a poll
                             pass
-                    ok, value = self.decode(flags, raw[REPLY.size :], actor)
-                    if ok:
-                        return value
-                    raise value
+                    if not flags & LARGE:
+                        ok, value = Answer(partial(self._opened, flags, actor, raw[REPLY.size :])).open(until_ns)
+                        if ok:
+                            return value
+                        raise value
             pending = Pending(self, ask_id, actor, until_ns)
             pending.box = box
             self.add(pending)
@@ -461,7 +332,9 @@ class ThreadChannel(Channel):
             until_ns = pending.until_ns
             if timeout_ns is not None:
                 until_ns = min(until_ns, timeout_ns) if until_ns else timeout_ns
-            if self.patience.wait(self.poll, until_ns):
+            if self._unread:
+                self.read_on()
+            elif self.patience.wait(self.poll, until_ns):
                 if not self.read():
                     self.fail_all()
             else:
@@ -485,10 +358,8 @@ class ThreadChannel(Channel):
 class LoopChannel(Channel):
     """The channel of one event loop, read by its selector."""
 
-    def __init__(
-        self, fd: int, address: int, codec: Codec, lease: Callable[[int], Payload], loop: asyncio.AbstractEventLoop
-    ) -> None:
-        super().__init__(fd, address, codec, lease)
+    def __init__(self, fd: int, address: int, codec: Codec, arena: Arena, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(fd, address, codec, arena)
         self.loop = loop
         self._timer: asyncio.TimerHandle | None = None
         self._timer_ns = 0
@@ -514,6 +385,8 @@ class LoopChannel(Channel):
             self._on_readable()
 
     def _on_readable(self) -> None:
+        if self._unread:
+            self.read_on()
         if not self.read():
             self.close()
             self.fail_all()
@@ -539,27 +412,6 @@ class LoopChannel(Channel):
             self.loop.remove_reader(self.fd)
 
 
-def current_loop() -> asyncio.AbstractEventLoop | None:
-    """The event loop that runs in this thread, unless it is an interactive shell's own: shells may block."""
-    loop = asyncio._get_running_loop()  # noqa: SLF001  # get_running_loop() raises where there is none, 1 µs
-    return loop if loop is not None and not _is_shell() else None
-
-
-def refuse_in_loop() -> None:
-    """Refuse to block the thread of a running event loop, unless it is an interactive shell's own.
-
-    Raises:
-        BlockingCall: names the form to use instead.
-    """
-    if current_loop() is not None:
-        raise BlockingCall("this call would block the running event loop; use `await ref.message.ask(…)` instead")
-
-
-def _is_shell() -> bool:
-    """The one place that knows interactive shells: ipykernel and the asyncio REPL run cells in their own loop."""
-    return "ipykernel" in sys.modules or "asyncio.__main__" in sys.modules
-
-
 def _end(fd: int) -> None:
     """Put the end of a pipe that nobody writes to in the place of a FIFO's, and wake up whoever waits for that."""
     with contextlib.suppress(OSError), contextlib.ExitStack() as closing:  # no descriptors: they wait as long as before
@@ -580,6 +432,11 @@ def _past(pending: Pending, channel: Channel, timeout_ns: int | None) -> None:
         channel.overdue(pending, now_ns)
     elif timeout_ns is not None and now_ns >= timeout_ns:
         raise TimeoutError(f"{pending.actor}: no answer yet; the ask lives on")
+
+
+def _body_of(raw: bytes, at: int = REPLY.size) -> int:
+    """What a reply frame, or its payload, says of a slab."""
+    return int.from_bytes(raw[at : at + 8], "little")
 
 
 def _died(payload: bytes) -> ActorDied:

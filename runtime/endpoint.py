@@ -27,12 +27,14 @@ from actors.errors import AskCycle, NoSuchMessage, NoSuchSystem, SystemGone
 from actors.form import form_of
 from actors.layout import Layout
 from actors.message import BoundMessage, MessageEntry
-from runtime.channel import Channel, LoopChannel, Pending, ThreadChannel, current_loop, refuse_in_loop
+from runtime.channel import Channel, LoopChannel, ThreadChannel
+from runtime.eventloop import current_loop, refuse_in_loop
 from runtime.mailbox import fifo
 from runtime.mailbox.page import CLOSED, LIFE
 from runtime.mailbox.patience import Board, Patience
 from runtime.memory.arena import Arena
 from runtime.memory.region import Region
+from runtime.pending import Pending
 from runtime.post import DEFAULT_NS, Post, closed_meanwhile
 from runtime.regions import Regions
 from runtime.route import Route, Routes
@@ -297,7 +299,7 @@ class Endpoint:
                 channel = self._free.pop() if self._free else None
             if channel is None:
                 fd, address = self._reply_fifo(self._fifo_bytes)
-                channel = ThreadChannel(fd, address, self.codec, self.arena.lease, self.patience())
+                channel = ThreadChannel(fd, address, self.codec, self.arena, self.patience())
                 self._channels.append(channel)
             self._local.channel = channel
             self._local.returned = _Returned(self._free, channel)  # goes with the thread
@@ -307,7 +309,7 @@ class Endpoint:
         channel = self._loops.get(loop)
         if channel is None:
             fd, address = self._left_behind() or self._reply_fifo(LOOP_FIFO_BYTES)
-            channel = self._loops[loop] = LoopChannel(fd, address, self.codec, self.arena.lease, loop)
+            channel = self._loops[loop] = LoopChannel(fd, address, self.codec, self.arena, loop)
             self._channels.append(channel)
         return channel
 

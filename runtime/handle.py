@@ -17,8 +17,8 @@ from actors.layout import Layout
 from actors.letter import Letter
 from actors.ref import Ref
 from actors.region import Writers
-from runtime.channel import current_loop
 from runtime.endpoint import Endpoint
+from runtime.eventloop import current_loop
 from runtime.memory.region import Region
 from runtime.plan import Packer
 from runtime.wire import control

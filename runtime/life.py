@@ -32,8 +32,10 @@ from actors.ref import Ref
 from actors.role import NOTICES, ON_DOWN, ON_LETTER, Role, role_of
 from runtime import crash
 from runtime.actorlog import logger
+from runtime.clerk import clerk
 from runtime.durable.keeper import Keeper
 from runtime.endpoint import Endpoint
+from runtime.eventloop import current_loop
 from runtime.facade import OwnSupervisor
 from runtime.mailbox import fifo
 from runtime.mailbox.asyncinbox import AsyncInbox, ConcurrentInbox
@@ -305,6 +307,7 @@ class _Life:
             **more,
         )
         inbox.give_up_by(self._unread)
+        inbox.drop_by(arena.drop)
         self.host.inbox = inbox
         inbox.hear(NOTICES, self.launch.notice_key)
         inbox.copy_for(self.role.copied)
@@ -330,8 +333,13 @@ class _Life:
         return part_of(actor, self.context, crash_on_raise=crash, notices=notices)
 
     def _unread(self, raw: bytes, why: str) -> None:
+        letter = KeepLetter(path=self.launch.path, frame=raw, why=why[:300])
+        keep = functools.partial(self.host.endpoint.lines.request, letter)
+        if current_loop() is not None:  # nothing there waits for it
+            clerk.do(keep)
+            return
         with contextlib.suppress(ActorError):  # the supervisor is going: nobody would read the letter
-            self.host.endpoint.lines.request(KeepLetter(path=self.launch.path, frame=raw, why=why[:300]))
+            keep()
 
     def _redelivered(self, value: bool) -> None:  # a callback's value
         self.context.redelivered = value

@@ -20,9 +20,10 @@ from weakref import WeakSet
 
 from actors.deadline import DEFAULT_SECONDS, ambient
 from actors.errors import ActorError, ActorStopped, MailboxFull
-from runtime.channel import Pending, current_loop
+from runtime.eventloop import current_loop
 from runtime.mailbox.letterbox import Letterbox
 from runtime.mailbox.outbox import Outbox, Waiting
+from runtime.pending import Pending
 from runtime.route import Route, Routes
 from runtime.wire.frame import ASK, FLAGS_AT, LARGE
 

@@ -91,12 +91,12 @@ class Wait:
         self._path = path
 
     def is_doubtful(self) -> bool:
-        """See `runtime.channel.Waited`."""
+        """See `runtime.pending.Waited`."""
         return self._path == self._waits.own or is_doubtful(ambient.get()[1], self._path)
 
     @contextmanager
     def begun(self) -> Iterator[Callable[[], None] | None]:
-        """See `runtime.channel.Waited`."""
+        """See `runtime.pending.Waited`."""
         chain = ambient.get()[1]
         with self._waits.said(self._ask_id, for_message=chain is self._chain):
             self._waits.refuse_cycle(chain, self._path)

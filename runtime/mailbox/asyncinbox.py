@@ -8,15 +8,21 @@ AI-3  A member of a pool that has begun one from the queue lets its event loop g
 """
 
 import asyncio
+import contextlib
+from collections.abc import Callable
 from time import monotonic_ns
 from typing import Any
 
+from actors.errors import ActorError
 from actors.loop import Envelope
+from runtime.clerk import clerk
 from runtime.mailbox.aside import Aside
 from runtime.mailbox.inbox import Inbox
 from runtime.mailbox.lane import Lane, Token
 from runtime.mailbox.page import ASIDE_LANE, ATTENTION, BUSY_NS, HANDLED, IN_HAND, SINCE_NS, Page
 from runtime.wire.frame import unpack_length
+
+_WHILE_NS = 500_000_000  # until answers that wait for room are looked after again
 
 
 class AsyncInbox(Inbox):
@@ -28,6 +34,9 @@ class AsyncInbox(Inbox):
 
     async def wait(self, until_ns: int | None) -> None:
         """Suspend until a lane has something, a concurrent message ended, or until_ns."""
+        if self._missing is not None:
+            await self._fetch(self._missing, until_ns)
+            return
         loop = asyncio.get_running_loop()
         self._woken = woken = asyncio.Event()
         readers = self._lanes_to_read()
@@ -49,6 +58,15 @@ class AsyncInbox(Inbox):
             if timer is not None:
                 timer.cancel()
         self._replies.flush()
+
+    async def _fetch(self, missing: Callable[[], object], until_ns: int | None) -> None:
+        """Have what the next message needs fetched, for a while; other tasks run (IN-8)."""
+        self._missing = None
+        soon_ns = monotonic_ns() + _WHILE_NS
+        with contextlib.suppress(TimeoutError, ActorError):  # it is tried again, or the message says what is wrong
+            await clerk.wait_for(missing, min(soon_ns, until_ns or soon_ns))
+        if self._replies.has_pending():
+            self._replies.flush()
 
     def _lanes_to_read(self) -> list[int]:
         """Descriptors of the lanes from which something may be taken."""

@@ -13,9 +13,10 @@ IN-6  An actor that stops of its own accord and is not started again finishes, a
       what it has read, and what one more reading of its FIFO finds. Whoever goes on sending does not keep it alive.
 IN-7  A notice is the supervisor's: it comes by the second lane and carries the mailbox's key. Whatever else has the
       name of one is refused, as every name is that is no message.
+IN-8  What a message needs to be decoded and the supervisor does not hand over (it is late) is waited for until the
+      message's deadline; on asyncio it is awaited. Meanwhile the message is queued, as it was.
 """
 
-import contextlib
 import os
 import select
 from abc import ABC, abstractmethod
@@ -86,6 +87,7 @@ from runtime.wire.frame import (
     unpack_length,
     unpack_start,
 )
+from runtime.wire.late import Late
 from runtime.wire.parts import Payload
 
 NO_KWARGS: dict[str, Any] = {}
@@ -139,6 +141,8 @@ class Inbox(ABC):
         self._was_redelivered = False
         self._commits: Any = None
         self._unread: Unread | None = None
+        self._drop: Callable[[int], object] = lease
+        self._missing: Callable[[], object] | None = None  # fetches what the next message needs (IN-8)
         self._notices: dict[str, tuple[int, int]] = {}
         self._notice_key = 0
         self._main = Lane(fifos.open_read(f"{directory}/mailbox"), page.journal, 0, EPOCH)
@@ -188,6 +192,10 @@ class Inbox(ABC):
     def copy_for(self, names: Container[str]) -> None:
         """Decode the large arguments of those messages as private copies, and give their slabs back at once."""
         self._copied = names
+
+    def drop_by(self, drop: Callable[[int], None]) -> None:
+        """Give back the large payload of a message that is not executed by that."""
+        self._drop = drop
 
     def give_up_by(self, unread: Unread) -> None:
         """Have messages that cannot be decoded kept as dead letters."""
@@ -337,15 +345,24 @@ class Inbox(ABC):
             envelope = self._decode((lane, at, ask_id, reply_to), length, flags, deadline_ns, body)
             if envelope is not None:
                 return envelope
+            if self._missing is not None:
+                view[at + STATE_AT] = state
+                words[IN_HAND] = 0
+                return None
 
     def _decode(self, token: Token, length: int, flags: int, deadline_ns: int, body: int) -> Envelope | None:
         lane, at, _, _ = token
         view = lane.view
+        ambient.set((deadline_ns, ()))  # what it needs to be decoded is waited for until then
         try:
             payload = self._lease(body) if flags & LARGE else view[at + PAYLOAD_AT : at + length - TRAILER]
             name, args, kwargs, chain = self._codec.decode_call(kind_of(flags), payload, self._copied)
             row = self._table.get(name) or self._row_of(name, flags, token)
             ambient.set((deadline_ns, tuple(chain)) if flags & ASK else NOTHING)
+        except Late as late:  # IN-8
+            lane.at = at
+            self._missing = late.again
+            return None
         except (ActorError, TypeError) as error:  # Undecodable; its body is gone; a foreign writer's idea of a call
             if self._unread is not None:
                 self._unread(bytes(view[at : at + length]), str(error))
@@ -366,8 +383,7 @@ class Inbox(ABC):
     def _expired(self, lane: Lane, at: int, body: int, end: int) -> None:
         """Its asker has given up: it is not executed. Its state comes last: killed before it, others free the body."""
         if body:
-            with contextlib.suppress(ActorError):  # its slab is gone, or never was
-                self._lease(body)
+            self._drop(body)
         lane.view[at + STATE_AT] = end
         self._words[EXPIRED] += 1
 
@@ -499,6 +515,9 @@ class BlockingInbox(Inbox):
 
     async def wait(self, until_ns: int | None) -> None:
         """Block until a lane has something, or until_ns. Never suspends the coroutine."""
+        if self._missing is not None:  # it was waited for until the message's deadline
+            self._missing = None
+            return
         fds = self._replies.pending_fds() if self._replies.has_pending() else ()
         for fd in fds:
             self._poll.register(fd, select.POLLOUT)

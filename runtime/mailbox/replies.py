@@ -16,7 +16,7 @@ import os
 from collections import OrderedDict, deque
 from collections.abc import Callable
 
-from actors.errors import ActorError, OutOfMemory, Unencodable
+from actors.errors import ActorError, DeadlineExceeded, OutOfMemory, Unencodable
 from runtime.commons import Commons
 from runtime.mailbox import fifo
 from runtime.mailbox.page import DROPPED
@@ -108,7 +108,7 @@ class Replies:
             return self._frame(ask_id, flags_of(kind), payload, address)
         except Unencodable as exc:
             error: Exception = Unencodable(f"reply of {name}(){exc.where.removeprefix(name)}", exc.got)
-        except OutOfMemory as exc:
+        except (OutOfMemory, DeadlineExceeded) as exc:  # none to be had, or nobody who hands it over in time
             error = exc
         return self.frame_of_error(ask_id, error, address)
 
@@ -116,7 +116,7 @@ class Replies:
         """The reply frame of an exception that a handler raised; of one too large for what memory is left, of that."""
         try:
             return self._frame(ask_id, ERROR, self._codec.encode_error(error), address)
-        except OutOfMemory as exc:
+        except (OutOfMemory, DeadlineExceeded) as exc:
             return self._frame(ask_id, ERROR, self._codec.encode_error(exc), address)
 
     def send(self, address: int, raw: bytes) -> None:

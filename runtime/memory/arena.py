@@ -8,6 +8,7 @@ AR-4  What was lent by `empty` and filled in place is passed on as it is (runtim
       slab for all else, which names it.
 AR-5  Whoever has no room to map what arrives gives it back all the same, by its descriptor, and says so: it is an error
       of that message, and of nothing else.
+AR-6  What cannot be given back yet, since the supervisor is late, is given back with the next payload that is leased.
 """
 
 import contextlib
@@ -15,12 +16,14 @@ import ctypes
 import os
 import threading
 import weakref
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
-from actors.errors import NotFound, OutOfMemory, Unencodable
+from actors.errors import ActorError, NotFound, OutOfMemory, Unencodable
 from actors.form import Form
+from runtime.eventloop import current_loop
 from runtime.memory.slab import (
     ADDRESS,
     FILLING,
@@ -47,6 +50,7 @@ from runtime.memory.slab import (
 )
 from runtime.memory.stock import Stock
 from runtime.wire.control import OpenSlab
+from runtime.wire.late import Late
 from runtime.wire.line import Lines
 from runtime.wire.parts import Arrived, Buffer, Parts, Payload, pieces_of
 
@@ -64,14 +68,16 @@ class Arena:
         self._lock = threading.Lock()
         self._own = Stock(lines)
         self._mapped: OrderedDict[int, Slab] = OrderedDict()
+        self._owed: deque[int] = deque()  # AR-6
         self._pid = os.getpid()
 
-    def put(self, payload: Payload, until_ns: int | None = None, *, address: int = 0) -> int:
+    def put(self, payload: Payload, until_ns: int | None = None, *, address: int = 0, is_hurried: bool = False) -> int:
         """Store a payload; returns what a frame says of its slab. The message's from `sending` on.
 
         Args:
             until_ns: how long to wait for a slab to come back (AR-1); None: not at all.
             address: of an answer, its asker's (SL-4).
+            is_hurried: as of `lease`; of one that was late the payload is left as it is.
         Raises:
             Unencodable: it is over MAX_BYTES.
             OutOfMemory: there is no room, in this arena or in the system.
@@ -83,7 +89,11 @@ class Arena:
         else:
             pieces = pieces_of(payload)
         try:
-            slab = self._own.take(_fitting(pieces), until_ns)
+            slab = self._own.take(_fitting(pieces), until_ns, is_hurried=is_hurried)
+        except Late:
+            for each in lent:
+                self._own.lent.take_back(each.number)
+            raise
         except BaseException:
             for each in lent:
                 self._own.lent.take_back(each.number)
@@ -123,24 +133,51 @@ class Arena:
             raise OutOfMemory(form.nbytes, MAX_BYTES, "one array to be sent")
         return self._own.lend(form, until_ns)
 
-    def lease(self, body: int) -> Payload:
+    def lease(self, body: int, *, is_hurried: bool = False) -> Payload:
         """A payload that arrived, as read-only views; each slab comes back when its last view is dropped (AR-2).
 
+        Args:
+            is_hurried: for who has others to serve: the supervisor, where it is needed, has but a moment.
         Raises:
             NotFound: its message has ended.
             OutOfMemory: it cannot be mapped here; it is given back unread (AR-5).
+            Late: it is not mapped here yet, and the supervisor did not hand it over until the ambient deadline.
         """
+        payload = self._leased(body, is_hurried=is_hurried)
+        while self._owed and self._give_back(self._owed.popleft()):  # AR-6
+            continue
+        return payload
+
+    def _leased(self, body: int, *, is_hurried: bool) -> Payload:
         try:
-            slab = self._arrived(body)
+            slab = self._arrived(body, is_hurried=is_hurried)
             words = slab.words
             if not words[LENT]:
                 return _held(slab, self._thread)
-            lent = [self._arrived(other) for other in words[LENT_AT : LENT_AT + words[LENT]]]
+            lent = [self._arrived(other, is_hurried=is_hurried) for other in words[LENT_AT : LENT_AT + words[LENT]]]
         except OutOfMemory:
             self._give_back_unmapped(body)
             raise
         views = [_held(each, self._thread) for each in lent]
         return Arrived(_held(slab, self._thread), views)  # the first slab last: while it is SENT all are the message's
+
+    def drop(self, body: int) -> None:
+        """Give back a payload that arrived and that nobody waits for; later, where the supervisor is late (AR-6)."""
+        self._give_back(body)
+
+    def owe(self, body: int) -> None:
+        """As `drop`, later in any case: takes no lock, and may be called by the garbage collector."""
+        self._owed.append(body)
+
+    def _give_back(self, body: int) -> bool:
+        try:
+            self._leased(body, is_hurried=True)
+        except Late:
+            self._owed.append(body)
+            return False
+        except ActorError:  # it is gone with the system
+            pass
+        return True
 
     def free(self, body: int) -> None:
         """End a payload that nobody will read; what was lent may be filled on."""
@@ -172,10 +209,11 @@ class Arena:
         """In the child of a fork: have nothing. A lock that a thread of the parent held is held for ever."""
         self._lock, self._own = threading.Lock(), Stock(self._lines)
         self._mapped.clear()
+        self._owed.clear()
 
-    def _arrived(self, body: int) -> Slab:
+    def _arrived(self, body: int, *, is_hurried: bool) -> Slab:
         number, generation = parted(body)
-        slab = self._map(number)
+        slab = self._map(number, is_hurried=is_hurried)
         if slab.words[GENERATION] != generation or slab.words[STATE] not in (SENT, HELD):
             raise NotFound(f"slab {number}", "its message has ended")
         return slab
@@ -190,13 +228,13 @@ class Arena:
                         set_free(lent_fd)
                 set_free(fd)
 
-    def _map(self, number: int) -> Slab:
+    def _map(self, number: int, *, is_hurried: bool = False) -> Slab:
         with self._lock:
             slab = self._mapped.get(number)
             if slab is not None:
                 self._mapped.move_to_end(number)
                 return slab
-        with self._opened(number) as fd:
+        with self._opened(number, is_hurried=is_hurried) as fd:
             slab = self._mapped_by(number, fd)
         with self._lock:
             self._mapped[number] = slab
@@ -214,13 +252,18 @@ class Arena:
             return slab_of(number, fd)
 
     @contextlib.contextmanager
-    def _opened(self, number: int) -> Iterator[int]:
+    def _opened(self, number: int, *, is_hurried: bool = False) -> Iterator[int]:
         """The descriptor of a slab.
 
         Raises:
             NotFound: its message has ended.
+            Late: as of `lease`.
         """
-        _, fds = self._lines.request(OpenSlab(number=number))
+        _, fds = self._lines.prepare(
+            OpenSlab(number=number),
+            again=partial(self._map, number),
+            is_hurried=is_hurried or current_loop() is not None,
+        )
         if not fds:
             raise NotFound(f"slab {number}", "its message has ended")
         try:

@@ -3,12 +3,15 @@
 ST-1  It is bounded, by LIMIT_BYTES and by what the system has left: past that whoever needs a slab waits until one
       comes back, up to its deadline. So a slow receiver slows its senders instead of filling the memory. Where all
       that could come back would not be enough, it is refused at once.
+ST-2  Nobody waits for the supervisor in another's stead: it is asked without a lock.
 """
 
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from actors.errors import OutOfMemory
@@ -37,6 +40,7 @@ class Stock:
         self._by_size: dict[int, list[Slab]] = {}
         self._by_number: dict[int, Slab] = {}
         self._nbytes = 0
+        self._released: deque[int] = deque()  # the supervisor is to be told
 
     def get(self, number: int) -> Slab | None:
         """The slab of that number; None when it is not one of these."""
@@ -45,11 +49,14 @@ class Stock:
     def __getitem__(self, number: int) -> Slab:
         return self._by_number[number]
 
-    def take(self, nbytes: int, until_ns: int | None) -> Slab:
+    def take(self, nbytes: int, until_ns: int | None, *, is_hurried: bool = False) -> Slab:
         """A slab for so many bytes, FILLING; waits for one (ST-1) until then, None: not at all.
 
+        Args:
+            is_hurried: the supervisor, where it is needed, has but a moment.
         Raises:
             OutOfMemory: with what was asked for and what is left.
+            Late: the supervisor did not answer.
         """
         size = rounded(nbytes)
         while True:
@@ -59,13 +66,15 @@ class Stock:
                     return found
                 refused = self._no_room(size)
                 if refused is None:
-                    try:
-                        return self._make(size)
-                    except OutOfMemory as exc:
-                        refused = exc.with_traceback(None)  # which would be a circle
-                if self._let_go(size):
-                    continue
-                may_come_back = refused.wanted <= refused.left + self._nbytes
+                    self._nbytes += size
+            if refused is None:  # asked without the lock: others need not wait for the supervisor (ST-2)
+                try:
+                    return self._make(size, is_hurried=is_hurried)
+                except OutOfMemory as exc:
+                    refused = exc.with_traceback(None)  # which would be a circle
+            if self._let_go(size):
+                continue
+            may_come_back = refused.wanted <= refused.left + self._nbytes
             if not may_come_back or until_ns is None or time.monotonic_ns() >= until_ns:
                 try:
                     raise refused
@@ -92,6 +101,7 @@ class Stock:
             self._by_size.clear()
             self._by_number.clear()
             self._nbytes = 0
+            self._released.clear()
             self.lent.clear()
 
     def _free_slab(self, size: int) -> Slab | None:
@@ -109,33 +119,55 @@ class Stock:
         left = LIMIT_BYTES - self._nbytes
         return OutOfMemory(size, left, "this process's large payloads") if size > left else None
 
-    def _make(self, size: int) -> Slab:
-        number, (fd,) = self._lines.register(MakeSlab(nbytes=size))
+    def _make(self, size: int, *, is_hurried: bool) -> Slab:
+        """A new slab, FILLING; its bytes have been counted."""
         try:
-            slab = slab_of(number, fd)
-        except OutOfMemory:
-            self._lines.register(FreeSlab(number=number))
+            again = partial(self._stock_up, size)
+            number, (fd,) = self._lines.register(MakeSlab(nbytes=size), again=again, is_hurried=is_hurried)
+            try:
+                slab = slab_of(number, fd)
+            except OutOfMemory:
+                self._lines.register(FreeSlab(number=number))
+                raise
+            finally:
+                os.close(fd)
+        except BaseException:
+            with self._lock:
+                self._nbytes -= size
             raise
-        finally:
-            os.close(fd)
         slab.words[STATE] = FILLING
-        self._by_size.setdefault(size, []).append(slab)
-        self._by_number[number] = slab
-        self._nbytes += size
+        with self._lock:
+            self._by_size.setdefault(size, []).append(slab)
+            self._by_number[number] = slab
         return slab
+
+    def _stock_up(self, size: int) -> None:
+        """Have a free slab of that size, for who could not wait for it."""
+        with self._lock:
+            self._nbytes += size
+        self._make(size, is_hurried=False).words[STATE] = FREE
 
     def _let_go(self, nbytes: int) -> bool:
         """Let go of free slabs of other sizes, so many bytes of them; False when there is none."""
-        before = self._nbytes
-        for size, slabs in self._by_size.items():
-            for slab in [slab for slab in slabs if slab.words[STATE] == FREE]:
-                slabs.remove(slab)
-                del self._by_number[slab.number]
-                self._nbytes -= size
-                self._lines.register(FreeSlab(number=slab.number))
-                if before - self._nbytes >= nbytes:
-                    return True
-        return self._nbytes < before
+        with self._lock:
+            count = 0
+            for size, slabs in self._by_size.items():
+                for slab in [slab for slab in slabs if slab.words[STATE] == FREE]:
+                    if count >= nbytes:
+                        break
+                    slabs.remove(slab)
+                    del self._by_number[slab.number]
+                    self._nbytes -= size
+                    self._released.append(slab.number)
+                    count += size
+        while self._released:
+            number = self._released.popleft()
+            try:
+                self._lines.register(FreeSlab(number=number))
+            except BaseException:
+                self._released.append(number)  # it may have been heard: the second time it is nobody's
+                raise
+        return count > 0
 
 
 def _size_of(slab: Slab) -> int:

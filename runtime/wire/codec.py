@@ -16,8 +16,9 @@ CO-1  What arrives is equal to what was sent and of the same exact type, or the 
 CO-2  An instance that comes back has the class it had; one definition makes one class per process (DF-2).
 CO-3  Every method may be called by several threads at once, and from code that runs inside another of its calls, as
       an object's `__reduce__` does: a pickler belongs to one call for as long as that takes.
-CO-4  An error in here is `Unencodable` or `Undecodable`; `encode_error` has none. What is no `Exception`
-      (KeyboardInterrupt, SystemExit) goes through.
+CO-4  An error in here is `Unencodable` or `Undecodable`; `encode_error` has none. What is no `Exception` goes through
+      encoding, where it is the caller's own. Decoding, it is `Undecodable` too, a SystemExit for one: what a payload
+      raises ends neither who reads it nor an event loop. Only KeyboardInterrupt goes through, and `Late`.
 """
 
 import pickle
@@ -34,6 +35,7 @@ from runtime.wire.codec_pickler import NUMBERED, NamePickler, Names, ValuePickle
 from runtime.wire.codec_reference import from_extension, to_extension
 from runtime.wire.codec_unpickler import READ_ONLY_BUFFER, NumberedUnpickler, WritingUnpickler
 from runtime.wire.definitions import Catalogue, Definitions, StoreFailed
+from runtime.wire.late import GOES_THROUGH
 from runtime.wire.parts import Buffer, Parts, Payload, split, whole
 
 PLAIN = 0
@@ -109,7 +111,9 @@ class Codec:
                 return name, args, {}, chain or ()
             name, args, kwargs, chain = self._loads_any(kind, payload, copied)
             return name, args, kwargs, chain
-        except Exception as exc:
+        except GOES_THROUGH:
+            raise
+        except BaseException as exc:  # whatever it raises is this payload's (CO-4)
             raise _undecodable("message", exc) from exc
 
     def encode_value(self, value: object, where: str) -> tuple[int, Payload]:
@@ -140,7 +144,9 @@ class Codec:
         """
         try:
             return unpack_value(whole(payload)) if kind == PLAIN else self._loads_any(kind, payload)
-        except Exception as exc:
+        except GOES_THROUGH:
+            raise
+        except BaseException as exc:  # whatever it raises is this payload's (CO-4)
             raise _undecodable("value", exc) from exc
 
     def encode_error(self, exc: BaseException) -> bytes:
@@ -155,7 +161,9 @@ class Codec:
         """
         try:
             return codec_error.decode(whole(payload), self._loads)
-        except Exception as exc:
+        except GOES_THROUGH:
+            raise
+        except BaseException as exc:  # whatever it raises is this payload's (CO-4)
             raise _undecodable("failure", exc) from exc
 
     def encode_constructor(self, actor: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
@@ -246,5 +254,5 @@ def _arguments(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iter
         yield f"{name}() argument {key}=", argument
 
 
-def _undecodable(what: str, exc: Exception) -> Undecodable:
+def _undecodable(what: str, exc: BaseException) -> Undecodable:
     return Undecodable(f"a {what} that arrived cannot be rebuilt here: {codec_culprit.text_of(exc)}")

@@ -23,6 +23,7 @@ import msgspec
 from actors.errors import RemoteError
 from runtime.wire.codec_culprit import said_by, slots_of, text_of
 from runtime.wire.exceptions import RemoteTraceback
+from runtime.wire.late import GOES_THROUGH
 
 _MOST_TEXT_BYTES = 64 * 1024
 _MOST_BODY_BYTES = 1 << 20  # an answer has to get through when there is little memory for large bodies
@@ -120,7 +121,9 @@ def _body(exc: BaseException, dumps: Dumps, loads: Loads) -> Whole | Bare | Grou
             body = form(exc, dumps, loads)
             if body is not None and len(_pack(body)) <= _MOST_BODY_BYTES:
                 return body
-        except Exception:  # noqa: S112  # ER-1: this form does not suit it, the next one may
+        except GOES_THROUGH:
+            raise
+        except BaseException:  # noqa: S112  # ER-1: this form does not suit it, the next one may
             continue
     return None
 
@@ -146,7 +149,9 @@ def _bare(exc: BaseException, dumps: Dumps, loads: Loads) -> Bare | None:
 def _raised(report: Report, loads: Loads) -> BaseException:
     try:
         exc = _rebuilt(report, loads)
-    except Exception:  # the class is missing here, or is another one
+    except GOES_THROUGH:
+        raise
+    except BaseException:  # the class is missing here, or is another one; or that is what it does to be rebuilt
         exc = RemoteError(
             report.type_path,
             report.text,
@@ -224,14 +229,18 @@ def _argument_of(argument: Argument, loads: Loads) -> object:
         return argument.text
     try:
         return loads(argument.pickled)
-    except Exception:  # its class is missing here
+    except GOES_THROUGH:
+        raise
+    except BaseException:  # its class is missing here; or that is what it does to be rebuilt
         return argument.text
 
 
 def _pickled(value: object, dumps: Dumps) -> bytes | None:
     try:
         return dumps(value)
-    except Exception:  # what cannot be pickled is left out
+    except GOES_THROUGH:
+        raise
+    except BaseException:  # what cannot be pickled is left out
         return None
 
 

@@ -17,8 +17,10 @@ MOST_REGISTERED = 1024  # far above what people define by hand; a definition tak
 class Definitions(Protocol):
     """The system's store of definitions. Both calls may block for a round trip, and may come from any thread."""
 
-    def number_of(self, blob: bytes, key: str) -> int:
+    def number_of(self, blob: bytes, key: str) -> int | None:
         """Register a definition and return its number; of a key that is registered already, the number it has.
+
+        None: not now; it has to travel whole.
 
         Args:
             blob: the pickled class.
@@ -72,6 +74,8 @@ class Catalogue:
             number = self._definitions.number_of(blob, key)
         except Exception as exc:  # whatever it is, it is the store's and not the fault of the value being sent
             raise StoreFailed(exc) from None  # the error itself is raised in its place
+        if number is None:
+            return None
         self._registered += 1
         return self._enter(number, cls)
 

@@ -7,6 +7,7 @@ does for the dead.
 LI-1  What a message needs before it can be sent is had by the message's deadline, or the message is not sent: a
       supervisor that is stopped holds up nobody for longer.
 LI-2  An answer that nobody waited for is taken before the session's next request, and what it gave is given back.
+LI-3  In an event loop, and for who has others to serve, the supervisor has but a moment (`wire.late`).
 """
 
 import contextlib
@@ -15,20 +16,21 @@ import os
 import socket
 import threading
 import time
-from time import monotonic, monotonic_ns
+from collections.abc import Callable
+from functools import partial
+from time import monotonic
 from typing import Any
 
 import msgspec
 
 from actors import errors
-from actors.deadline import DEFAULT_SECONDS, NEVER, ambient
 from actors.errors import ActorError, DeadlineExceeded, NoSuchSystem, SystemGone
 from runtime.wire import control, stream
 from runtime.wire.answer import Answer, Failed, Welcome, decode_answer
+from runtime.wire.late import Hurry, patience_seconds
 
 _LEAVE_SECONDS = 1.0  # for a waiter that was woken up
 _QUEUE_SECONDS = 0.005
-_LEAST_SECONDS = 0.05  # far more than an answer takes: a deadline that is nearly over is no supervisor that is stopped
 
 
 class Lines:
@@ -45,6 +47,7 @@ class Lines:
         self._owed: Any = None  # what the session was asked and has not answered
         self._abandoned: list[stream.Channel] = []  # sessions that were interrupted
         self._is_shut = False
+        self._hurry = Hurry(system)  # LI-3
 
     def open(self) -> tuple[Welcome, int]:
         """Open the session now, and sit down at the board.
@@ -56,46 +59,63 @@ class Lines:
             DeadlineExceeded: nor does anybody refuse, until the ambient deadline, else for 5 s.
         """
         try:
-            session, welcome, board = self._connect(_patience())
+            session, welcome, board = self._connect(patience_seconds())
         except TimeoutError as exc:
-            raise self._late() from exc
+            raise DeadlineExceeded(self._system, "no", "the supervisor did not answer in time") from exc
         with self._lock:
             self._session = session
         return welcome, board
 
-    def register(self, message: Any) -> tuple[Any, list[int]]:
+    def register(
+        self, message: Any, *, again: Callable[[], object] | None = None, is_hurried: bool = False
+    ) -> tuple[Any, list[int]]:
         """Send a request whose effect lasts as long as this process is attached, for a message to be sent (LI-1).
 
+        Args:
+            again, is_hurried: see `prepare`.
         Returns:
             As `request` does.
         Raises:
-            DeadlineExceeded: there was no answer until the ambient deadline, else for 5 s.
+            Late: there was no answer until the ambient deadline, else for 5 s; LI-3.
             SystemGone, ActorError: as of `request`.
         """
-        patience = _patience()
+        retry = again or partial(self.register, message)
+        patience = self._hurry.patience(retry, is_hurried=is_hurried)
         until = None if patience is None else monotonic() + patience
         try:
             if self._session_lock.acquire(timeout=-1 if patience is None else patience):
                 return self._registered(message, until)
         except TimeoutError as exc:
-            raise self._late() from exc
+            raise self._hurry.late(retry, is_hurried=is_hurried) from exc
         finally:
             try:  # noqa: SIM105  # no call before it, at which a KeyboardInterrupt could come
                 self._session_lock.release()
             except RuntimeError:  # it is not ours: not had in time, or interrupted
                 pass
-        raise self._late()
+        raise self._hurry.late(retry, is_hurried=is_hurried)
 
-    def prepare(self, message: Any, fds: list[int] | None = None) -> tuple[Any, list[int]]:
-        """`request` for a message that is to be sent (LI-1).
+    def prepare(
+        self,
+        message: Any,
+        fds: list[int] | None = None,
+        *,
+        again: Callable[[], object] | None = None,
+        is_hurried: bool = False,
+    ) -> tuple[Any, list[int]]:
+        """`request` for a message that is to be sent, or was received (LI-1).
 
+        Args:
+            again: how to ask once more, so that what is got is kept; None: the same.
+            is_hurried: others wait meanwhile (LI-3).
         Raises:
-            DeadlineExceeded: there was no answer until the ambient deadline, else for 5 s.
+            Late: there was no answer until the ambient deadline, else for 5 s; LI-3.
         """
+        retry = again or partial(self.prepare, message)
+        patience = self._hurry.patience(retry, is_hurried=is_hurried)
         try:
-            return self.request(message, fds, timeout=_patience())
+            return self.request(message, fds, timeout=patience)
         except TimeoutError as exc:
-            raise self._late() from exc
+            raise self._hurry.late(retry, is_hurried=is_hurried) from exc
 
     def request(
         self, message: Any, fds: list[int] | None = None, *, timeout: float | None = None
@@ -236,6 +256,7 @@ class Lines:
                 if not line.feed():
                     raise SystemGone(self._system, "unknown", "the supervisor is gone")
                 body = line.take()
+            self._hurry.answered()
             return decode_answer(body), line.take_fds()
         except TimeoutError:
             raise
@@ -244,9 +265,6 @@ class Lines:
 
     def _closed(self) -> SystemGone:
         return SystemGone(self._system, "no", "this client is closed")
-
-    def _late(self) -> DeadlineExceeded:
-        return DeadlineExceeded(self._system, "no", "the supervisor did not answer in time")
 
     def _give_back(self, line: stream.Channel) -> None:
         with self._lock:
@@ -275,14 +293,6 @@ class Lines:
             line.close()
             raise
         return line, msgspec.convert(value, Welcome), fds[0]
-
-
-def _patience() -> float | None:
-    """Seconds until the ambient deadline, the default of an ask where there is none; None: for ever (LI-1)."""
-    until_ns, _ = ambient.get()
-    if until_ns is None:
-        return DEFAULT_SECONDS
-    return None if until_ns == NEVER else max(_LEAST_SECONDS, (until_ns - monotonic_ns()) / 1e9)
 
 
 def _left(until: float | None) -> float | None:

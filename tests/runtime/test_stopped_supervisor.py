@@ -1,5 +1,6 @@
 """A supervisor that is stopped (SIGSTOP, a debugger, a machine that swaps): nobody waits for it past his deadline."""
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -10,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from actors import Actor, child, deadline, message
+from actors import Actor, child, deadline, message, name_of
 from actors.errors import DeadlineExceeded
 from runtime import Supervisor, connect
+from runtime.memory.slab import rounded
 from runtime.testing import wait_until
+from tests.runtime.cast import bodies_of
 
 pytestmark = pytest.mark.process
 
@@ -24,6 +27,34 @@ class Echo(Actor):
     @message
     def say(self, what: object) -> object:
         return what
+
+    @message
+    def make(self, nbytes: int) -> bytes:
+        return bytes(nbytes)
+
+    @message
+    def hold(self, until: str) -> None:
+        while not Path(until).exists():
+            os.sched_yield()
+
+    @message
+    def pid(self) -> int:
+        return os.getpid()
+
+
+class AsyncEcho(Actor):
+    """The same on asyncio."""
+
+    @message
+    async def say(self, what: object) -> object:
+        return what
+
+    @message(concurrent=True)
+    async def wait(self, seconds: float) -> float:
+        """How much later than that it came back."""
+        begun = asyncio.get_running_loop().time()
+        await asyncio.sleep(seconds)
+        return asyncio.get_running_loop().time() - begun - seconds
 
 
 @contextlib.contextmanager
@@ -170,3 +201,106 @@ def test_an_interrupted_request_leaves_the_next_ones_their_own_answers(superviso
         signal.signal(signal.SIGALRM, before)
     for size in (300_000, 600_000, 1_200_000):
         assert echo.say(bytes(size)) == bytes(size)
+
+
+LARGE = 300_000
+
+
+def large_for_another(supervisor: Supervisor, echo: Echo) -> None:
+    """The actor has memory for two such answers, which another client had: it is not mapped here."""
+    with connect(supervisor.name) as other:
+        asks = [other.ref(name_of(echo), Echo).make.ask(LARGE) for _ in range(2)]
+        assert [len(reply.result()) for reply in asks] == [LARGE, LARGE]
+        del asks
+    assert wait_until(lambda: bodies_of(supervisor) == 0)
+
+
+def test_an_answer_in_memory_that_is_not_mapped_yet_ends_at_the_asks_deadline(supervisor: Supervisor) -> None:
+    echo = supervisor.start(child(Echo), name="echo")
+    assert echo.say(0) == 0
+    large_for_another(supervisor, echo)
+    with stopped(supervisor.pid), deadline(0.3):
+        with pytest.raises(DeadlineExceeded) as told:
+            echo.make(LARGE)
+        assert told.value.delivered == "done"
+    assert len(echo.make(LARGE)) == LARGE
+    assert wait_until(lambda: bodies_of(supervisor) == 0)  # that one has been given back too
+
+
+def test_who_reads_anothers_large_answer_is_not_held_up_by_it(supervisor: Supervisor, tmp_path: Path) -> None:
+    echo = supervisor.start(child(Echo), name="echo")
+    other = supervisor.start(child(Echo), name="other")
+    assert other.say(0) == echo.say(0) == 0
+    large_for_another(supervisor, echo)
+    with stopped(supervisor.pid):
+        with deadline(60):
+            large = echo.make.ask(LARGE)
+        assert echo.say(1) == 1  # its answer comes behind the other
+        with deadline(0.3), pytest.raises(DeadlineExceeded) as told:
+            other.hold(str(tmp_path / "until"))
+        assert told.value.delivered == "started"
+        (tmp_path / "until").touch()
+        with pytest.raises(TimeoutError, match="the ask lives on"):
+            large.result(timeout=0.1)
+    assert len(large.result()) == LARGE
+
+
+def test_in_a_loop_a_large_answer_holds_up_no_other_ask(supervisor: Supervisor) -> None:
+    echo = supervisor.start(child(Echo), name="echo")
+    large_for_another(supervisor, echo)
+
+    async def main() -> None:
+        assert await echo.say.ask(0) == 0
+        with stopped(supervisor.pid):
+            with deadline(0.4):
+                short = echo.make.ask(LARGE)
+            with deadline(60):
+                long = echo.make.ask(LARGE)
+            waiting = asyncio.gather(short, long, return_exceptions=True)
+            assert [await echo.say.ask(n) for n in range(20)] == list(range(20))
+            with pytest.raises(DeadlineExceeded) as told:
+                await short
+            assert told.value.delivered == "done"
+            assert await echo.say.ask(1) == 1
+        _, answered = await waiting
+        assert isinstance(answered, bytes)
+        assert len(answered) == LARGE
+
+    asyncio.run(main())
+    assert wait_until(lambda: bodies_of(supervisor) == 0)
+
+
+def test_an_actor_on_asyncio_goes_on_while_a_message_waits_for_its_memory(supervisor: Supervisor) -> None:
+    echo = supervisor.start(child(AsyncEcho), name="echo")
+    assert echo.say.ask(0).result() == 0
+    supervisor._endpoint.arena._own._stock_up(rounded(LARGE))  # memory that the actor has not mapped
+    with stopped(supervisor.pid), deadline(60):
+        beside = [echo.wait.ask(0.05) for _ in range(3)]
+        large = echo.say.ask(bytes(LARGE))
+        late = [reply.result() for reply in beside]
+        assert not large.done()
+    assert large.result() == bytes(LARGE)
+    assert len(late) == 3
+
+
+def test_a_message_whose_memory_is_not_to_be_had_yet_is_handled_when_it_is(supervisor: Supervisor) -> None:
+    supervisor.start(child(AsyncEcho), name="async")
+    supervisor.start(child(Echo), name="plain")
+    with connect(supervisor.name) as client:
+        for ref in (client.ref("async", AsyncEcho), client.ref("plain", Echo)):
+            assert ref.say.ask(bytes(LARGE)).result() == bytes(
+                LARGE
+            )  # the sender's memory, and the actor's for the answer
+    with connect(supervisor.name) as client:
+        for ref in (client.ref("async", AsyncEcho), client.ref("plain", Echo)):
+            assert ref.say.ask(0).result() == 0
+            client._endpoint.arena._own._stock_up(rounded(LARGE))  # which the actor has not mapped
+            with stopped(supervisor.pid):
+                with deadline(60):
+                    large = ref.say.ask(bytes(LARGE))
+                with deadline(0.2):
+                    small = ref.say.ask(1)
+                with contextlib.suppress(DeadlineExceeded):
+                    assert small.result() == 1
+                assert not large.done()
+            assert large.result() == bytes(LARGE)

@@ -1,5 +1,6 @@
 """Payloads: what arrives is what was sent, of the same exact type."""
 
+import asyncio
 import collections
 import dataclasses
 import datetime
@@ -9,6 +10,7 @@ import fractions
 import math
 import pathlib
 import struct
+import sys
 import threading
 import typing
 import uuid
@@ -426,12 +428,33 @@ def test_an_object_that_cannot_be_rebuilt_is_undecodable_with_its_error_as_cause
     assert type(raised.value.__cause__) is ValueError
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3)])
-def test_what_is_no_exception_goes_through(codec: Codec, error: BaseException) -> None:
+@pytest.mark.parametrize("error", [SystemExit(3), GeneratorExit(), asyncio.CancelledError()])
+def test_what_is_no_exception_is_undecodable_too(codec: Codec, error: BaseException) -> None:
     payload = codec.encode_value(Fragile(error), "value")
+    call = codec.encode_call("take", (Fragile(error),), {}, ())
 
-    with pytest.raises(type(error)):
+    with pytest.raises(Undecodable, match=type(error).__name__):
         codec.decode_value(*payload)
+    with pytest.raises(Undecodable, match=type(error).__name__):
+        codec.decode_call(*call)
+
+
+def test_an_interrupt_goes_through(codec: Codec) -> None:
+    payload = codec.encode_value(Fragile(KeyboardInterrupt()), "value")
+
+    with pytest.raises(KeyboardInterrupt):
+        codec.decode_value(*payload)
+
+
+class Ends(Exception):
+    """Rebuilding it ends the program."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return sys.exit, (3,)
+
+
+def test_an_exception_whose_rebuilding_ends_the_program_is_sent_in_another_form(codec: Codec) -> None:
+    assert isinstance(codec.decode_error(codec.encode_error(Ends("so"))), Ends)
 
 
 class Nosy:
