@@ -52,6 +52,7 @@ PRODUCERS: Mapping[str, type[Any]] = {"producer": Producer, "aproducer": AsyncPr
 PATHS = (*PRODUCERS, *ROLES)
 """Producers first: when they have come to rest, nobody else is sent anything."""
 NUMBERS = {path: FIRST_ACTOR + n for n, path in enumerate(PATHS)}
+ADMINISTERED = [path for path in PATHS if "." not in path] + ["inner", "inner.first", "inner.second"]
 KEEPER, POOL = NUMBERS["keeper"], NUMBERS["pool"]
 
 
@@ -63,9 +64,10 @@ def sink(path: str, ledger: str, canvas: Any) -> Child[Any]:
     return spec.options(mailbox=role.mailbox, replicas=role.replicas, understudies=role.understudies)
 
 
-def inner(ledger: str, canvas: Any) -> Tree:
-    """The nested supervisor."""
-    children = {path.partition(".")[2]: sink(path, ledger, canvas) for path in ROLES if "." in path}
+def inner(ledger: str, canvas: Any, mailbox: Mailbox = Mailbox()) -> Tree:  # noqa: B008  # frozen
+    """The nested supervisor, whose actors have such mailboxes."""
+    paths = [path for path in ROLES if "." in path]
+    children = {path.partition(".")[2]: sink(path, ledger, canvas).options(mailbox=mailbox) for path in paths}
     return tree(strategy="rest_for_one", children=children, **FLAT)
 
 

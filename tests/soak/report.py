@@ -18,6 +18,7 @@ class Report:
     """Counts of messages by what became of them, of the trouble there was, and of faults.
 
     Attributes:
+        restarts_by_hand, reloads, guests: requests, while others kill; requests_refused: what a kill made fail.
         sent: tells and asks together; each is in exactly one of the groups up to `asker_gone`.
         handled_once: the handler ran, from its first line to its last, once.
         run_again: … more than once, as `retry` allows.
@@ -60,6 +61,8 @@ class Report:
     zygote_stops: int = 0
     callers_killed: int = 0
     restarts_by_hand: int = 0
+    reloads: int = 0
+    requests_refused: int = 0
     guests: int = 0
     sent: int = 0
     handled_once: int = 0

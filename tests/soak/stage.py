@@ -1,6 +1,6 @@
 """The stage of a soak: the tree, the clients around it, and rounds of trouble, each of them judged when all is quiet.
 
-round: clients send, trouble kills ─▶ clients end ─▶ trouble ends ─▶ what waits is handled ─▶ the judge
+round: clients send, trouble kills, requests are made ─▶ clients end ─▶ trouble ends ─▶ what waits is handled ─▶ the judge
 """
 
 import asyncio
@@ -16,10 +16,11 @@ from pathlib import Path
 from random import Random
 from time import monotonic
 
-from actors import AskFailed, child, deadline, tree
+from actors import AskFailed, Mailbox, Tree, child, deadline, tree
 from runtime import Client, Supervisor, connect
 from runtime.testing import wait_until
 from tests.soak import leaks, sample
+from tests.soak.administrator import Administrator
 from tests.soak.callers import SYSTEM, Nursery
 from tests.soak.canvas import Canvas
 from tests.soak.cast import Sink
@@ -27,6 +28,7 @@ from tests.soak.clerk import Clerk
 from tests.soak.judge import Round
 from tests.soak.ledger import CLOSED, Ledger, read
 from tests.soak.playbill import (
+    ADMINISTERED,
     CANVAS,
     FIRST_GUEST,
     FLAT,
@@ -97,13 +99,17 @@ class Stage:
         self.report.close(monotonic() - start)
         return self.report
 
-    def change(self) -> None:
-        """Stop the present guest for good, and start another; see `trouble.Guests`."""
+    def inner(self, mailbox: Mailbox) -> Tree:
+        """See `administrator.House`."""
+        return inner(self._path, self._canvas, mailbox)
+
+    def change_guest(self, client: Client) -> None:
+        """See `administrator.House`."""
         if self._guest:
             path = f"guest{self._guest}"
             with deadline(10):
-                self._supervisor.stop(path)
-                self._supervisor.delete(path)
+                client.stop(path)
+                client.delete(path)
             self._ledger.put(CLOSED, actor=FIRST_GUEST + self._guest)
             del self._numbers[path]
             self._targets[:] = [target for target in self._targets if target.number < FIRST_GUEST]
@@ -112,7 +118,7 @@ class Stage:
         self.report.guests = number
         self._known[f"guest{number}"] = FIRST_GUEST + number
         spec = child(Sink, self._path, FIRST_GUEST + number)
-        self._supervisor.start(spec, name=f"guest{number}", drain="discard")
+        client.start(spec, name=f"guest{number}", drain="discard")
         self._guest = number
         self._numbers[f"guest{number}"] = FIRST_GUEST + number
         ref = self._traffic.ref(f"guest{number}", Sink)
@@ -156,19 +162,26 @@ class Stage:
             self._directory / "run",
             self._ledger,
             self._numbers,
-            self,
             nursery,
             Random(f"{self._seed}/trouble{self.report.rounds}"),
             self.report,
         )
+        administrator = Administrator(
+            SYSTEM,
+            ADMINISTERED,
+            self,
+            Random(f"{self._seed}/administrator{self.report.rounds}"),
+            self.report,
+        )
         clerk = self._clerk(self._traffic)
-        for each in (*clients, trouble, clerk):
+        for each in (*clients, trouble, administrator, clerk):
             each.start()
         enough.wait(seconds)
         enough.set()
         for client in clients:
             client.join(_QUIET_SECONDS)
         trouble.end()
+        administrator.end()
         ended, hung = nursery.end()
         if hung or any(client.is_alive() for client in clients):
             self.report.hung += 1

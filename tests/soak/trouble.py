@@ -1,4 +1,4 @@
-"""Trouble: kills, stops and restarts the processes of the tree at random, by a seed, until it is told to end.
+"""Trouble: kills and stops the processes of the tree at random, by a seed, until it is told to end.
 
 TR-1  Only processes of this very system are signalled: by pidfd, after a look at their environment.
 TR-2  Every kill is in the ledger before it happens, so that the judge can blame it.
@@ -8,15 +8,12 @@ import contextlib
 import heapq
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from random import Random
 from time import monotonic
-from typing import Protocol
 
-from actors.errors import ActorError
 from runtime import Supervisor
 from runtime.testing import processes_of
 from tests.soak.callers import Nursery
@@ -30,14 +27,6 @@ _STOPPED_SECONDS = 0.15  # at most
 _CALLERS = 3  # at one time
 
 
-class Guests(Protocol):
-    """Actors that come and go for good."""
-
-    def change(self) -> None:
-        """Stop the present one for good, and start another."""
-        ...
-
-
 class Trouble:
     """One round of it. Owns the descriptors of what it has stopped."""
 
@@ -47,7 +36,6 @@ class Trouble:
         directory: Path,
         ledger: Ledger,
         numbers: Mapping[str, int],
-        guests: Guests,
         nursery: Nursery,
         chance: Random,
         report: Report,
@@ -57,7 +45,6 @@ class Trouble:
         self._directory = directory
         self._ledger = ledger
         self._numbers = numbers
-        self._guests = guests
         self._nursery = nursery
         self._chance = chance
         self._report = report
@@ -76,10 +63,7 @@ class Trouble:
 
     def _run(self) -> None:
         while not self._enough.wait(self._chance.expovariate(1 / _PAUSE_SECONDS)):
-            try:
-                self._draw()()
-            except ActorError as error:  # a start or a restart that our own kills made fail
-                print(f"trouble: {error!r}", file=sys.stderr)
+            self._draw()()
             self._resume(monotonic())
         self._resume(None)
 
@@ -88,10 +72,8 @@ class Trouble:
             self._kill: 50,
             self._kill_many: 4,
             self._stop: 30,
-            self._restart: 3,
             self._kill_zygote: 2,
             self._stop_zygote: 3,
-            self._change: 6,
             self._kill_caller: 10,
         }
         return self._chance.choices(list(kinds), list(kinds.values()))[0]
@@ -140,16 +122,6 @@ class Trouble:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(fd, signal.SIGCONT)
             os.close(fd)
-
-    def _restart(self) -> None:
-        self._resume(None)
-        paths = [path for path in self._numbers if "." not in path and not path.startswith(("pool", "guest"))]
-        self._supervisor.restart(self._chance.choice(paths))
-        self._report.restarts_by_hand += 1
-
-    def _change(self) -> None:
-        self._resume(None)
-        self._guests.change()
 
     def _kill_zygote(self) -> None:
         for pid in self._zygotes():
