@@ -8,7 +8,7 @@ JU-1  A kill may cost the one message in hand, and no more. A tell that was acce
       none if a handler was cut by it. So "taken, and killed before the handler's first line" and "lost" are told apart.
       A killed zygote may take the one with it that it was just about to start, and what that had in hand.
 JU-2  Messages marked concurrent are in hand together; a kill excuses all of those.
-JU-3  Members of a pool are told apart by their pids: order holds within each.
+JU-3  A pool has one queue, and of what its members take from it no order is promised.
 JU-4  Nothing goes without a word: each tell that was accepted and did not run to its end is a dead letter of its actor
       (`letters`). What is left of an actor that was stopped for good is excused by that letter alone.
 """
@@ -108,7 +108,7 @@ class Round:
         self.fates: dict[Key, Fate] = {}
         self.closed: set[int] = set()
         self.killed: Counter[tuple[int, int]] = Counter()
-        self.begun: dict[tuple[int, int, int, int], list[Record]] = defaultdict(list)
+        self.begun: dict[tuple[int, int, int], list[Record]] = defaultdict(list)
         self.letters = Letters()
         self.painted: list[Record] = []
         self.torn: list[Record] = []
@@ -156,8 +156,8 @@ class Round:
                 self.late += bool(record.flags & LATE)
             case ledger.BEGIN:
                 fate.begun.append(record)
-                place = record.pid if record.actor in self._pools else 0
-                self.begun[record.sender, record.actor, place, record.flags & URGENT].append(record)
+                if record.actor not in self._pools:  # JU-3
+                    self.begun[record.sender, record.actor, record.flags & URGENT].append(record)
                 if record.actor == self._keeper:
                     self._kept.append(record)
             case ledger.END:
@@ -270,7 +270,7 @@ class Round:
             report.note(f"wrong answer: {_name(key)} to {fate.actor}: {fate}")
 
     def _order(self, report: Report) -> None:
-        """One sender to one actor, by one lane: never an earlier message after a later one (JU-3)."""
+        """One sender to one actor, by one lane: never an earlier message after a later one."""
         for records in self.begun.values():
             highest = 0
             for record in records:
@@ -310,7 +310,7 @@ class Round:
     def _between(self, key: Key, fate: Fate) -> tuple[int, int]:
         """The incarnations in which the sender's messages before and after this one began."""
         first, last = 0, _LAST
-        for record in self.begun.get((key[0], fate.actor, 0, fate.flags & URGENT), ()):
+        for record in self.begun.get((key[0], fate.actor, fate.flags & URGENT), ()):
             if record.seq < key[1]:
                 first = max(first, record.incarnation)
             else:
