@@ -6,6 +6,7 @@
     ├── BadLayout             (TypeError) a class or dtype that cannot be the layout of a region
     ├── NotAMessage           (AttributeError) a name of the class that is no @message
     ├── NoSuchMessage         (AttributeError) the actor that answers to this name has no such message
+    ├── NoDebugger            (RuntimeError) breakpoint() in an actor, where nobody can type
     ├── BlockingCall          (RuntimeError) a blocking call inside a running event loop
     ├── AskCycle              the ask would wait for itself
     ├── StartCycle            an actor that is starting asks its own supervisor
@@ -69,6 +70,10 @@ class NotAMessage(ActorError, AttributeError):
 
 class NoSuchMessage(ActorError, AttributeError):
     """The actor behind the reference has no message of that name."""
+
+
+class NoDebugger(ActorError, RuntimeError):
+    """`breakpoint()` was reached in an actor, whose stdin has nobody at it."""
 
 
 class BlockingCall(ActorError, RuntimeError):

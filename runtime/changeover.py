@@ -49,7 +49,7 @@ class Changeover:
         self._system = system
         self._lock = asyncio.Lock()
 
-    async def turn_into(self, path: Path, spec: SupervisorSpec, front: Sequence[str]) -> list[Change]:
+    async def turn_into(self, path: Path, spec: SupervisorSpec, front: Sequence[bytes]) -> list[Change]:
         """Turn the supervisor at path into what spec says.
 
         Args:
@@ -73,7 +73,7 @@ class Changeover:
                 await self._amend(reload.amended(spec, reload.reverted(old, spec, failed, path), path))
             return _shortened(done)
 
-    async def _import(self, steps: Sequence[reload.Change], front: Sequence[str]) -> dict[Path, Change]:
+    async def _import(self, steps: Sequence[reload.Change], front: Sequence[bytes]) -> dict[Path, Change]:
         """Import what the steps start; returns those that are not to be done, since it cannot be."""
         needs = {
             step.path: list(needs_of(step.path, step.spec))

@@ -31,12 +31,13 @@ from runtime.handle import Handle
 from runtime.mailbox.patience import Board, pollers
 from runtime.owned import OwnedWarden
 from runtime.plan import Packer
+from runtime.process import streams
 from runtime.process.boot import Boot
 from runtime.process.heap import WIDEN
 from runtime.wire import control
 from runtime.wire.answer import Ending
 from runtime.wire.line import Lines
-from runtime.workdir import absolute
+from runtime.workdir import absolute, encoded
 
 _unnamed = itertools.count(1)
 _ROOT = Path(__file__).resolve().parent.parent
@@ -61,6 +62,7 @@ class Client(Handle):
             BlockingCall: in a running event loop.
         """
         self._refuse_in_loop()
+        streams.fill()
         root = directory.root_of(self.name)
         try:
             directory.check(root)
@@ -202,7 +204,7 @@ class Supervisor(Client):
             packer = Packer(path, self.name)
             try:
                 plan = packer.pack_tree(self.name, self._tree)
-                self._request(control.Boot(tree=plan, path=front, argv=sys.argv), packer.fds)
+                self._request(control.Boot(tree=plan, path=encoded(front), argv=encoded(sys.argv)), packer.fds)
             finally:
                 packer.close()
         except BaseException:

@@ -60,7 +60,9 @@ class FreshCode:
         self._renewed = renewed
         self._lock = asyncio.Lock()
 
-    async def bring_in(self, needs: Sequence[Need], front: Sequence[str] = (), *, is_whole: bool) -> dict[Path, Reason]:
+    async def bring_in(
+        self, needs: Sequence[Need], front: Sequence[bytes] = (), *, is_whole: bool
+    ) -> dict[Path, Reason]:
         """Have whatever is launched from now on run freshly imported code, if that can be had (FC-1).
 
         Args:
@@ -82,7 +84,7 @@ class FreshCode:
             return failures
 
     async def _imported(
-        self, needs: Sequence[Need], front: Sequence[str]
+        self, needs: Sequence[Need], front: Sequence[bytes]
     ) -> tuple[Candidate | None, dict[Path, Reason]]:
         candidate: Candidate | None = None
         known: dict[bytes, Imported] = {}

@@ -24,7 +24,7 @@ from runtime.plan import Packer
 from runtime.wire import control
 from runtime.wire.answer import Change, ChildStatus, MemoryStatus
 from runtime.wire.stream import encode
-from runtime.workdir import absolute
+from runtime.workdir import absolute, encoded
 
 A = TypeVar("A")
 L = TypeVar("L", bound=Layout)
@@ -129,7 +129,7 @@ class Handle:
         packer = Packer(front, self._endpoint.system)
         try:
             plan = packer.pack_tree(self._path.rpartition(".")[2] or self._endpoint.system, spec, self._path)
-            request = control.Reload(path=self._path, tree=plan, front=front, starting=self._starting)
+            request = control.Reload(path=self._path, tree=plan, front=encoded(front), starting=self._starting)
             value, _ = self._request(request, packer.fds)
         finally:
             packer.close()

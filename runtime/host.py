@@ -26,7 +26,7 @@ from runtime.life import REPLY_FIFO_BYTES, Host, learn, live
 from runtime.mailbox.fifo import OpenedLanes
 from runtime.mailbox.page import CONTROL, RUN, Page
 from runtime.mailbox.patience import Board
-from runtime.process import interpreter, prctl
+from runtime.process import interpreter, prctl, streams
 from runtime.process.order import Gather, Launch
 from runtime.process.zygote import exit_code
 from runtime.rehearsal import Rehearsal
@@ -74,6 +74,7 @@ class Part:
         prctl.set_name(launch.path.rpartition(".")[2])
         faulthandler.enable(file=self._last_words, all_threads=True)
         sys.stderr = KeptStderr(sys.stderr, page.log)
+        streams.refuse_breakpoints()
         attach(self._host)
         code = 1
         try:
@@ -117,6 +118,7 @@ def host_threads(gather: Gather, sock_fd: int, board_fd: int, stacks_fd: int) ->
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # there is nobody whom a KeyboardInterrupt would be for
     faulthandler.enable(file=stacks_fd, all_threads=True)
     sys.stderr = stderr = SharedStderr(sys.stderr)
+    streams.refuse_breakpoints()
     board = Board(board_fd, gather.seat, gather.pollers)
     lines = Lines(gather.directory, gather.system)
     endpoint = Endpoint(gather.directory, gather.system, lines, board, fifo_bytes=REPLY_FIFO_BYTES)

@@ -15,6 +15,7 @@ import subprocess
 import msgspec
 
 from actors.errors import BootFailed
+from runtime.process import streams
 from runtime.process.boot import Boot
 
 _END_SECONDS = (
@@ -39,6 +40,7 @@ class OwnedWarden:
         Raises:
             BootFailed: it ended before it could say anything, or was let go before it began.
         """
+        streams.fill()
         leash, self._leash = os.pipe2(os.O_CLOEXEC)
         if self._is_let_go:
             os.close(leash)

@@ -68,7 +68,7 @@ class System(Protocol):
     def restart_child(self, path: str, answered: Answered, *, code: bool = False) -> None:
         """Stop a child and start it again."""
 
-    def reload(self, path: str, spec: SupervisorSpec, front: list[str], answered: Reloaded) -> None:
+    def reload(self, path: str, spec: SupervisorSpec, front: list[bytes], answered: Reloaded) -> None:
         """Turn a supervisor into something else."""
 
     def delete_child(self, path: str, answered: Answered) -> None:

@@ -159,7 +159,7 @@ class Supervisor:
         """Stop a child and start it again, its mailbox kept; with code, on freshly imported code."""
         self.request(lambda number: event.CycleChild(number, path, code), answered)
 
-    def reload(self, path: str, spec: SupervisorSpec, front: list[str], answered: Reloaded) -> None:
+    def reload(self, path: str, spec: SupervisorSpec, front: list[bytes], answered: Reloaded) -> None:
         """Turn the supervisor at path into what spec says; see `Changeover`."""
         self._in_background(self._reload(path, spec, front, answered))
 
@@ -191,7 +191,7 @@ class Supervisor:
             failure = event.Reason("the import failed inside the supervisor, whose log says how")
         self.happened(event.Imported(wanted.path, wanted.request, failure))
 
-    async def _reload(self, path: str, spec: SupervisorSpec, front: list[str], answered: Reloaded) -> None:
+    async def _reload(self, path: str, spec: SupervisorSpec, front: list[bytes], answered: Reloaded) -> None:
         try:
             answered(await self._changeover.turn_into(path, spec, front))
         except ActorError as exc:

@@ -107,7 +107,7 @@ class Troupe:
         self._launcher.open()
         self.backlogs.open()
 
-    def set_up(self, path: list[str], argv: list[str]) -> None:
+    def set_up(self, path: list[bytes], argv: list[bytes]) -> None:
         """The surroundings of the owner's program, for the zygote."""
         self._launcher.set_up(Setup(path, argv))
 

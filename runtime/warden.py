@@ -24,7 +24,7 @@ import msgspec
 from actors.errors import ActorError
 from runtime import host, supervisor
 from runtime.claim import Claim, claim
-from runtime.process import bounds, prctl
+from runtime.process import bounds, prctl, streams
 from runtime.process import exit as process_exit
 from runtime.process.boot import Boot
 
@@ -33,6 +33,7 @@ OWNER_GONE_SECONDS = 0.6  # the promise is: nothing is left a second after the o
 
 def main() -> None:
     """Be the warden; started by `runtime.client` with a pipe to report to."""
+    streams.stand_in()
     parser = argparse.ArgumentParser(prog="understudy-warden", description="Started by Supervisor(); not by hand.")
     parser.add_argument("system")
     parser.add_argument("owner", type=int, help="pid")

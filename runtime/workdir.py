@@ -14,3 +14,8 @@ def absolute(paths: Iterable[str | os.PathLike[str]]) -> list[str]:
     except FileNotFoundError:
         return [os.path.normpath(path) for path in paths if os.path.isabs(path)]
     return [os.path.normpath(os.path.join(here, path)) for path in paths]
+
+
+def encoded(texts: Iterable[str]) -> list[bytes]:
+    """Paths and arguments as the system knows them, bytes: as texts, those that are no UTF-8 could not be sent."""
+    return [os.fsencode(text) for text in texts]

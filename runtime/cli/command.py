@@ -17,6 +17,7 @@ from actors.errors import ActorError
 from runtime.cli.outcome import FAILED, INTERRUPTED, OK, UNREAD, code_of, text_of
 from runtime.cli.output import Unwritable, complain
 from runtime.cli.system import Doors
+from runtime.process import streams
 
 _COMMANDS = {
     "run": "runtime.cli.run:run",
@@ -44,6 +45,7 @@ def main(args: Sequence[str] | None = None, *, doors: Doors | None = None) -> in
     Returns:
         the exit code.
     """
+    streams.stand_in()
     words = list(sys.argv[1:] if args is None else args) or ["--help"]
     try:
         return _run(words, doors)

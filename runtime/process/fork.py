@@ -8,11 +8,14 @@ FO-1  To Python a sibling is a fork like any other: the functions of `os.registe
 FO-2  To libc it is one too: its thread id is right, its robust mutexes are its own (pthread_mutexattr_setrobust).
 FO-3  What it does not do is call the handlers that C libraries leave with pthread_atfork(3). As soon as one is loaded
       that has any, or where libc or the machine is not as known here, it cannot be used: `can_fork_sibling`.
+FO-4  Nor does it know of an `os.fork` that somebody has put in the place of Python's, as debuggers do to follow a
+      child: then that one is used.
 """
 
 import ctypes
 import mmap
 import os
+import posix
 import signal
 import threading
 from collections.abc import Callable
@@ -47,7 +50,7 @@ def can_fork_sibling(libraries: set[str]) -> bool:
     Args:
         libraries: paths of the shared objects that may have handlers of their own: all but Python's and libc's.
     """
-    return _tid_at() != 0 and not any(_has_handlers(path) for path in libraries)
+    return os.fork is posix.fork and _tid_at() != 0 and not any(_has_handlers(path) for path in libraries)
 
 
 def fork_sibling() -> int:

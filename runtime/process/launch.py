@@ -182,7 +182,7 @@ class Launcher:
             process_exit.kill(self.pid, signal.SIGCONT)  # after it: one that was stopped wakes up into its abort
             asyncio.get_running_loop().call_later(_DUMP_SECONDS, self._kill, self.pid)
 
-    def candidate(self, front: Sequence[str]) -> Candidate:
+    def candidate(self, front: Sequence[bytes]) -> Candidate:
         """A candidate for the zygote's place, with these directories in front of its `sys.path` (LA-9).
 
         Raises:
@@ -199,7 +199,7 @@ class Launcher:
             self._candidates.discard(candidate.pid)
             candidate.drop()
 
-    def renew(self, front: Sequence[str] = (), candidate: Candidate | None = None) -> None:
+    def renew(self, front: Sequence[bytes] = (), candidate: Candidate | None = None) -> None:
         """Have everything imported anew, for all that is launched from now on (LA-4).
 
         Args:
@@ -381,5 +381,5 @@ class Launcher:
         self._send()
 
 
-def _with_front(setup: Setup, front: Sequence[str]) -> Setup:
+def _with_front(setup: Setup, front: Sequence[bytes]) -> Setup:
     return Setup([*front, *(entry for entry in setup.path if entry not in front)], setup.argv)

@@ -8,8 +8,8 @@ from actors.child import Durable
 class Setup(msgspec.Struct, frozen=True, tag="setup"):
     """The surroundings of the program that owns the system."""
 
-    path: list[str]
-    argv: list[str]
+    path: list[bytes]
+    argv: list[bytes]
 
 
 class Spares(msgspec.Struct, frozen=True, tag="spares"):

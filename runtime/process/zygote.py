@@ -33,7 +33,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn, Protocol
 
 from actors.errors import Undecodable
-from runtime.process import heap, interpreter, mark, prctl
+from runtime.process import heap, interpreter, mark, prctl, streams
 from runtime.process.fork import (
     can_fork_sibling,
     fork_sibling,
@@ -144,8 +144,8 @@ class Zygote:
     def _obey(self, raw: bytes, fds: list[int]) -> None:
         match decode(raw):
             case Setup(path, argv):
-                sys.path[:] = path
-                sys.argv[:] = argv
+                sys.path[:] = map(os.fsdecode, path)
+                sys.argv[:] = map(os.fsdecode, argv)
             case Spares(count):
                 self._owed += count
             case Study() as study:
@@ -264,6 +264,7 @@ class Zygote:
 
     def _forked(self, main: Callable[[], int]) -> int:
         """Fork an actor, the supervisor's child, that runs main(); returns its pid."""
+        streams.flush()
         if self._forks_siblings:
             pid = fork_sibling() or self._be_actor(0, main)
         else:

@@ -70,8 +70,8 @@ class Boot(_Request, frozen=True, tag="boot"):
     """Start the tree; the owner's first request. Descriptors: the payloads."""
 
     tree: Subtree
-    path: list[str]
-    argv: list[str]
+    path: list[bytes]
+    argv: list[bytes]
 
 
 class Open(_Request, frozen=True, tag="open"):
@@ -125,7 +125,7 @@ class Reload(_Request, frozen=True, tag="reload"):
 
     path: str
     tree: Subtree
-    front: list[str]
+    front: list[bytes]
     starting: str = ""
 
 

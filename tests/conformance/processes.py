@@ -211,7 +211,7 @@ class ProcessDriver:
 
         self._running = asyncio.get_running_loop().create_task(run())
         await is_up.wait()
-        supervisor.troupe.set_up(list(sys.path), list(sys.argv))
+        supervisor.troupe.set_up([*map(os.fsencode, sys.path)], [*map(os.fsencode, sys.argv)])
 
     async def _end(self) -> None:
         """The tree is down: let the supervisor finish."""
