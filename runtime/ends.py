@@ -62,6 +62,8 @@ class Ends:
 
     def start(self, worker: Worker, error: str, together: int = 0, stacks: str = "") -> None:
         """It has never had a process, or nobody could have been told of that."""
+        if worker.is_called_off:  # whatever it waited for
+            error, stacks = "it was stopped before it had a process", ""
         certificate = worker.certificate = not_launched(worker, error, stacks)
         worker.gone()
         self._died(certificate)

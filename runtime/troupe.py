@@ -188,6 +188,7 @@ class Troupe:
             return
         if worker.token:
             worker.is_doomed = True
+            worker.is_called_off = not kill.is_late
             self._launcher.cancel(worker.token)
             self._ensembles.cancel(worker)
         elif worker.is_asked:

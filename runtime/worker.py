@@ -37,6 +37,7 @@ class Worker:
         is_ignored: it said that it need not run.
         is_asked: it was asked to stop.
         is_doomed: it is to be killed as soon as its pid is known.
+        is_called_off: so because it was stopped, and not because its start takes too long.
         is_condemned: its process was signalled to end because of it.
         is_killed: its specification has it killed instead of asked.
         is_recycled: it was asked to end because it has used up a limit.
@@ -58,6 +59,7 @@ class Worker:
     is_ignored: bool = False
     is_asked: bool = False
     is_doomed: bool = False
+    is_called_off: bool = False
     is_condemned: bool = False
     is_killed: bool = False
     is_recycled: bool = False
@@ -82,7 +84,7 @@ class Worker:
         self.pidfd = -1
         self.pid = 0
         self.is_ready = self.is_ignored = self.is_asked = self.is_doomed = self.is_condemned = False
-        self.is_killed = self.is_recycled = False
+        self.is_killed = self.is_recycled = self.is_called_off = False
         self.cause = ""
 
 

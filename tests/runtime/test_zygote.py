@@ -26,6 +26,7 @@ from pathlib import Path
 from actors import Actor
 
 def wait_at_import():
+    Path(__file__).with_suffix(".begun").touch()
     threading.Event().wait()
 
 if Path("/proc/self/comm").read_text().startswith("understudy-zyg"):
@@ -127,6 +128,26 @@ def test_an_import_that_hangs_fails_the_start_with_the_stack_of_where(
     assert certificate is not None
     assert (certificate.phase, certificate.cause) == ("start", "launch")
     assert "in wait_at_import" in certificate.native_stack
+
+
+def test_a_start_that_was_called_off_while_it_was_launched_blames_no_import(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nothing_left: Path
+) -> None:
+    (tmp_path / "calledoff.py").write_text(HANGING)
+    monkeypatch.syspath_prepend(tmp_path)
+    late = __import__("calledoff").Late
+    with Supervisor("late") as system, ThreadPoolExecutor(1) as pool:
+        starting = pool.submit(system.start, child(late), name="late", ready=60.0, shutdown="kill")
+        assert wait_until((tmp_path / "calledoff.begun").exists)
+        system.stop("late")
+
+        with pytest.raises(StartFailed, match="stopped while it was starting"):
+            starting.result()
+        certificate = system.why("late")
+
+    assert certificate is not None
+    assert certificate.reason == "it was stopped before it had a process"
+    assert certificate.native_stack == ""
 
 
 def test_what_a_process_took_that_nobody_was_told_of_is_not_run_again(
