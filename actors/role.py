@@ -5,6 +5,7 @@ import inspect
 from dataclasses import dataclass
 from typing import Any
 
+from actors.errors import BadActor
 from actors.message import MessageEntry, messages_of
 
 ON_DOWN, ON_LETTER = "on_down", "on_letter"
@@ -38,6 +39,27 @@ def role_of(actor: type[Any]) -> Role:
     """The role of an actor class, as it is when it is asked for first."""
     role: Role = _roles(actor)
     return role
+
+
+def has_snapshots(actor: type[Any]) -> bool:
+    """Whether a class has its state committed: it has both `snapshot` and `restore`.
+
+    Raises:
+        BadActor: it has one of the two; an async `snapshot`; concurrent messages, which have no state in between.
+    """
+    found = [name for name in ("snapshot", "restore") if callable(getattr(actor, name, None))]
+    if not found:
+        return False
+    if len(found) == 1:
+        raise BadActor(
+            f"{actor.__qualname__}: expected both snapshot(self) and restore(self, state), got {found[0]} only"
+        )
+    if inspect.iscoroutinefunction(getattr(actor, "snapshot", None)):
+        raise BadActor(f"{actor.__qualname__}.snapshot: expected def, got async def: it is called between two messages")
+    concurrent = [name for name, entry in messages_of(actor).items() if entry.options.concurrent]
+    if concurrent:
+        raise BadActor(f"{actor.__qualname__}.{concurrent[0]}: a concurrent message in an actor with snapshots")
+    return True
 
 
 def _cast(actor: type[Any]) -> Role:

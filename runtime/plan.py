@@ -26,10 +26,9 @@ from actors.child import (
     checked_name,
 )
 from actors.errors import BadSpec
-from actors.role import role_of
+from actors.role import has_snapshots, role_of
 from runtime.mailbox.page import packed
 from runtime.memory.seal import sealed
-from runtime.memory.snapshots import has_snapshots
 from runtime.process.payload import joined_payload
 from runtime.supervision.depth import check_depth
 from runtime.supervision.spec import Path, SupervisorSpec, WorkerSpec, validate

@@ -32,6 +32,7 @@ class ListInbox:
         trap_before, trap_after: names of messages that kill the actor when begun, or when just handled.
         stop_wanted_for: reason of an ordered stop, or None.
         drains: that stop handles what is queued.
+        commit: commits the actor's state after a message of that name, "" of none; None: it has no snapshots.
         finishes: so does a stop of the actor's own accord.
     """
 
@@ -48,11 +49,13 @@ class ListInbox:
         self.stop_wanted_for: str | None = None
         self.drains = True
         self.finishes = False
+        self.commit: Callable[[str], None] | None = None
         self.open_for(None, None)
 
     def open_for(self, context: Context | None, loop: Clockwork | None) -> None:
         """A new incarnation takes from it from now on."""
         self._context = context
+        self.commit = None
         self._loop = loop
         self._woken: asyncio.Future[None] | None = None
         self.is_parked = False
@@ -122,6 +125,8 @@ class ListInbox:
             self.is_killed = True
         self._finish(token)
         self.handled += 1
+        if self.commit is not None:
+            self.commit(name)
         if token.reply is not None:
             try:
                 token.reply.settle(ok=True, value=copied(value, f"reply of {name}()"))
@@ -132,6 +137,8 @@ class ListInbox:
         """A timer of the actor has run: it counts as a message."""
         self.handled += not failed
         self.failed += failed
+        if self.commit is not None:
+            self.commit("")
 
     def busy_with(self, name: str) -> None:
         """Nobody looks from outside on the stage."""
@@ -140,6 +147,8 @@ class ListInbox:
         """Answer the letter with what its handler raised."""
         self._finish(token)
         self.failed += 1
+        if self.commit is not None:
+            self.commit("")  # what it did before it raised is part of the state
         if token.reply is None:
             return False
         token.reply.settle(ok=False, value=of_handler(token.reply.actor, error))

@@ -358,6 +358,7 @@ class Play:
         player.state = "stopped"
         if player.is_held:
             return
+        player.committed = ()
         for letter in (*player.inbox.urgent, *player.inbox.queue):
             if letter.reply is not None:
                 letter.reply.settle(ok=False, value=ActorStopped(player.path, "no", "stopped for good"))

@@ -31,7 +31,7 @@ from actors.region import Region
 from actors.rehearsal.clockwork import Clockwork, outside_loop
 from actors.rehearsal.inbox import ListInbox
 from actors.rehearsal.letter import copied
-from actors.role import NOTICES, role_of
+from actors.role import NOTICES, has_snapshots, role_of
 
 State = Literal["starting", "running", "restarting", "stopping", "stopped"]
 _LOG_LINES = 50
@@ -110,6 +110,7 @@ class Player:
         self.is_suspended = False
         self.is_launching = False  # somebody waits for its start, and is told when it fails
         self.is_held = False  # its queue outlives the next stop
+        self.committed: tuple[Any, ...] = ()  # the state of an actor with snapshots, once there is one
         self.failed_start: DeathCertificate | None = None
         self.restarts_ns: list[int] = []
         self.inbox = ListInbox(stage.now_ns, room)
@@ -307,12 +308,26 @@ class Player:
         life.result()
         return Exit()
 
+    async def _take_over(self, actor: Any) -> None:
+        """Go on from the last commit, if there is one, and have commits made."""
+        if self.committed:
+            await call_hook(actor.restore, copied(self.committed[0], "snapshot"))
+        unsnapped = role_of(self.actor).unsnapped
+
+        def commit(name: str) -> None:
+            if name not in unsnapped:
+                self.committed = (copied(actor.snapshot(), "snapshot"),)
+
+        self.inbox.commit = commit
+
     async def _live(self, context: Context) -> str:
         with using(self):
             args, kwargs = copied((self.spec.args, self.spec.kwargs), f"child({self.actor.__qualname__}, …)")
             actor = self.actor.__new__(self.actor)
             actor.__dict__["_understudy_context"] = context
             actor.__init__(*args, **kwargs)  # type: ignore[misc]  # the context had to be there before it
+            if has_snapshots(self.actor):
+                await self._take_over(actor)
             await call_hook(actor.on_start)
             on_raise = self.spec.settings.on_raise or self.actor.__on_raise__
             notices = {name: getattr(actor, name) for name in NOTICES}

@@ -19,11 +19,11 @@ from typing import Any
 from actors.child import child, is_actor
 from actors.errors import BadActor, BadLayout
 from actors.layout import Layout
+from actors.role import has_snapshots
 from runtime.configuration.position import Path
 from runtime.configuration.problem import Problem, nearest, shown
 from runtime.configuration.rule import Place, is_reference, is_region, region_of, target_of
 from runtime.configuration.shape import is_class_path
-from runtime.memory.snapshots import has_snapshots
 from runtime.wire.placeholder import RefTo, RegionTo
 
 _OURS = ("actors", "runtime")

@@ -18,17 +18,14 @@ SN-5  The actor's process may write anywhere in it, native code with a stray poi
 """
 
 import contextlib
-import inspect
 import mmap
 import os
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
 
-from actors.errors import ActorError, BadActor
-from actors.message import messages_of
+from actors.errors import ActorError
 from runtime.memory.seal import allocated
 
 FIRST_BYTES = 16 * 1024
@@ -70,27 +67,6 @@ class Commit:
     def is_blank(self) -> bool:
         """There is no state in it."""
         return self.kind == BLANK
-
-
-def has_snapshots(actor: type[Any]) -> bool:
-    """Whether a class has its state committed: it has both `snapshot` and `restore`.
-
-    Raises:
-        BadActor: it has one of the two; an async `snapshot`; concurrent messages, which have no state in between.
-    """
-    found = [name for name in ("snapshot", "restore") if callable(getattr(actor, name, None))]
-    if not found:
-        return False
-    if len(found) == 1:
-        raise BadActor(
-            f"{actor.__qualname__}: expected both snapshot(self) and restore(self, state), got {found[0]} only"
-        )
-    if inspect.iscoroutinefunction(getattr(actor, "snapshot", None)):
-        raise BadActor(f"{actor.__qualname__}.snapshot: expected def, got async def: it is called between two messages")
-    concurrent = [name for name, entry in messages_of(actor).items() if entry.options.concurrent]
-    if concurrent:
-        raise BadActor(f"{actor.__qualname__}.{concurrent[0]}: a concurrent message in an actor with snapshots")
-    return True
 
 
 def nbytes_of(slot_bytes: int) -> int:

@@ -1306,3 +1306,71 @@ def test_what_is_below_a_supervisor_can_be_asked_for_by_in_and_for() -> None:
         assert "" not in stage
         assert "b" not in stage
         assert 5 not in stage
+
+
+class Kept(Actor):
+    """Its state is committed."""
+
+    def __init__(self) -> None:
+        self.values: list[int] = []
+
+    def snapshot(self) -> list[int]:
+        return self.values
+
+    async def restore(self, state: list[int]) -> None:
+        self.values = state
+
+    @message(retry=5)
+    def add(self, n: int) -> list[int]:
+        self.values.append(n)
+        return self.values
+
+    @message
+    def add_and_raise(self, n: int) -> None:
+        self.values.append(n)
+        raise ValueError("added all the same")
+
+    @message
+    def add_later(self, n: int) -> None:
+        self.context.after(1.0, self.add, n)
+
+    @message(snapshot=False)
+    def scribble(self, n: int) -> list[int]:
+        self.values.append(n)
+        return self.values
+
+
+def test_the_next_incarnation_goes_on_from_the_last_commit() -> None:
+    with Stage() as stage:
+        kept = stage.start(child(Kept), name="kept")
+        kept.add(1)
+        with pytest.raises(ValueError, match="all the same"):
+            kept.add_and_raise(2)
+        kept.add_later(3)
+        stage.advance(1.0)
+        assert kept.scribble(99) == [1, 2, 3, 99]
+
+        stage.crash(kept)
+        assert kept.scribble(99) == [1, 2, 3, 99]
+        stage.restart(kept)
+        assert kept.add(4) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_message_that_was_not_committed_is_run_again_on_the_state_before_it(when: str) -> None:
+    with Stage() as stage:
+        kept = stage.start(child(Kept), name="kept")
+        kept.add(1)
+        stage.crash(kept, **{when: "add"})
+
+        assert kept.add(2) == [1, 2]
+
+
+def test_a_stop_for_good_ends_a_committed_state() -> None:
+    with Stage() as stage:
+        kept = stage.start(child(Kept), name="kept")
+        kept.add(1)
+        stage.stop(kept)
+        stage.restart(kept)
+
+        assert kept.add(2) == [2]
