@@ -196,6 +196,7 @@ class Supervisor(Client):
         path = self._sys_path if self._sys_path is not None else sys.path
         front = absolute(path)
         _refuse_clash(front)
+        _refuse_frozen()
         self._owner = os.getpid()
         try:
             self._start_warden()
@@ -295,6 +296,14 @@ def _default_name() -> str:
     base = re.sub(r"[^A-Za-z0-9_-]", "_", stem)[:40].lstrip("-0123456789") or "python"
     number = next(_unnamed)
     return f"{base}-{os.getpid()}" + (f"-{number}" if number > 1 else "")
+
+
+def _refuse_frozen() -> None:
+    """The interpreter of a frozen program is the program: it would start itself, again and again."""
+    if getattr(sys, "frozen", False):
+        raise BootFailed(
+            f"{sys.executable}: expected a Python interpreter, got a frozen program, which cannot start one"
+        )
 
 
 def _refuse_clash(path: Sequence[str]) -> None:

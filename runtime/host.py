@@ -124,7 +124,8 @@ def host_threads(gather: Gather, sock_fd: int, board_fd: int, stacks_fd: int) ->
     endpoint = Endpoint(gather.directory, gather.system, lines, board, fifo_bytes=REPLY_FIFO_BYTES)
     attach(endpoint)  # of stray threads
     try:
-        ThreadHost(gather, socket.socket(fileno=sock_fd), board_fd, stderr, endpoint.routes).run()
+        with socket.socket(fileno=sock_fd) as sock:
+            ThreadHost(gather, sock, board_fd, stderr, endpoint.routes).run()
     finally:
         interpreter.end(0)  # the supervisor gives it `ensemble.EXIT_SECONDS`
     return 0

@@ -3,6 +3,7 @@
 import importlib
 import os
 import random
+import subprocess
 import sys
 import threading
 import time
@@ -50,6 +51,19 @@ class Using(Actor):
     @message
     def sees(self) -> bool:
         return Path(DIRECTORY.name, "kept").exists()
+"""
+
+HOSTED = """
+from actors import Actor, child, message
+from runtime import Supervisor
+
+class Hosted(Actor):
+    @message
+    def hello(self):
+        return "hello"
+
+with Supervisor("development") as supervisor:
+    print(supervisor.start(child(Hosted).options(host="thread"), name="hosted").hello())
 """
 
 
@@ -197,6 +211,15 @@ def test_an_exit_function_of_an_import_does_not_run_at_an_actors_end_and_its_own
         assert second.sees()
     assert all(Path(path).exists() for path in paths)
     assert not list(tmp_path.glob("exit-function-ran-*"))
+
+
+def test_in_development_mode_a_thread_host_warns_of_nothing_that_was_not_closed(nothing_left: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "dev", "-c", HOSTED], capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert done.stdout == "hello\n", done.stderr
+    assert "ResourceWarning" not in done.stderr
 
 
 def test_every_process_draws_random_numbers_of_its_own(system: Supervisor, start: Start) -> None:

@@ -109,6 +109,16 @@ def test_an_interrupt_while_it_ends_ends_it_all_the_same(nothing_left: Path) -> 
     system.close()
 
 
+def test_a_frozen_program_is_refused_before_it_starts_itself(
+    nothing_left: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("it started something"))
+
+    with pytest.raises(BootFailed, match="expected a Python interpreter, got a frozen program"):
+        Supervisor("frozen").open()
+
+
 def test_a_warden_that_was_let_go_before_its_start_is_not_started() -> None:
     warden = OwnedWarden()
     warden.let_go()
