@@ -30,7 +30,7 @@ from actors.message import BoundMessage, MessageEntry
 from runtime.channel import Channel, LoopChannel, ThreadChannel
 from runtime.eventloop import current_loop, refuse_in_loop
 from runtime.mailbox import fifo
-from runtime.mailbox.page import CLOSED, LIFE
+from runtime.mailbox.page import CLOSED, LIFE, Page
 from runtime.mailbox.patience import Board, Patience
 from runtime.memory.arena import Arena
 from runtime.memory.region import Region
@@ -80,7 +80,7 @@ class Endpoint:
         thread: int = 0,
         fifo_bytes: int,
         routes: Routes | None = None,
-        words: memoryview | None = None,
+        page: Page | None = None,
     ) -> None:
         """Carry messages of the system whose runtime directory that is.
 
@@ -93,7 +93,7 @@ class Endpoint:
             thread: its number, where it is a thread among others.
             fifo_bytes: size of a thread's reply FIFO.
             routes: of its process, which stay their owner's (EP-4); None: its own.
-            words: of that actor's page.
+            page: of that actor.
         """
         self.system = system
         self.lines = lines
@@ -102,13 +102,12 @@ class Endpoint:
         self.refs: dict[bytes, Any] = {}
         self.codec = Codec(Store(lines))
         self._directory = directory
-        self._own = own
         self._fifo_bytes = fifo_bytes
         self._board = board
         self.routes = routes or Routes(directory, lines)
         self._has_own_routes = routes is None
-        self._waits = None if own is None or words is None else Waits(own, words, self.routes)
-        self._post = Post(self.routes, self._unsent, self._sending, self._written)
+        self._waits = None if own is None or page is None else Waits(own, page, self.routes)
+        self._post = Post(self.routes, self._unsent, self._sending, self._written, self._waits)
         self._local = threading.local()
         self._lock = threading.Lock()
         self._free: list[ThreadChannel] = []
@@ -355,7 +354,7 @@ class Endpoint:
         self._local.__dict__.clear()
         self._free.clear()  # after it: the thread's own has just been given back
         self._loops.clear()
-        self._waits = None  # the page is its parent's
+        self._waits = self._post.waits = None  # the page is its parent's
         self._post.close()
         if self._has_own_routes:
             self.routes.after_fork()

@@ -99,10 +99,10 @@ class Host:
             launch.system,
             lines,
             board,
-            own=launch.address,
+            own=launch.path,
             thread=thread,
             fifo_bytes=REPLY_FIFO_BYTES,
-            words=page.words,
+            page=page,
             routes=routes,
         )
         self.system = launch.system

@@ -9,10 +9,12 @@ PO-3  What a loop has queued for a mailbox goes first: nothing that it writes la
 PO-4  A frame that was written as its mailbox was being closed is not written again. Of an ask the actor or the
       supervisor says what became of it. A tell was sent: it was handled, or it is a dead letter. Only where it is seen
       that it will not be handled (LB-1) it fails, with `delivered = "unknown"`: another's may have been taken for it.
+PO-5  Actors that wait for room in each other's mailboxes would wait for ever: one of them is refused, by name of all.
 """
 
 import asyncio
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from time import monotonic_ns
 from typing import NoReturn
@@ -25,9 +27,12 @@ from runtime.mailbox.letterbox import Letterbox
 from runtime.mailbox.outbox import Outbox, Waiting
 from runtime.pending import Pending
 from runtime.route import Route, Routes
+from runtime.waits import Waits
 from runtime.wire.frame import ASK, FLAGS_AT, LARGE
 
 DEFAULT_NS = int(DEFAULT_SECONDS * 1e9)
+_CIRCLE = "each waits for room in the mailbox of the next, and none reads its own"
+_LOOK_NS, _LONGEST_LOOK_NS = 20_000_000, 500_000_000  # between two looks for such a circle
 _FULL_IN_LOOP = "the mailbox is full; `await ref.message.send(…)` waits for room"
 
 
@@ -36,6 +41,7 @@ class Post:
 
     Attributes:
         routes: that it goes by; their owner's to close.
+        waits: of the actor that sends; None: it is none.
     """
 
     def __init__(
@@ -44,6 +50,7 @@ class Post:
         unsent: Callable[[bytes], None],
         sending: Callable[[bytes, bool], None],
         written: Callable[[bytes], None],
+        waits: Waits | None = None,
     ) -> None:
         """Send by these routes.
 
@@ -51,12 +58,14 @@ class Post:
             unsent: told of each frame that could not be sent: nobody else will end its message.
             sending: told of each frame of a large payload before it is written (True), and when there was no room.
             written: told of each such frame once it is written.
+            waits: of the actor that sends; None: it is none.
         """
         self.routes = routes
         self._queued: WeakSet[Outbox] = WeakSet()
         self._unsent = unsent
         self._sending = sending
         self._written = written
+        self.waits = waits
 
     def post(self, route: Route, raw: bytes, urgent: bool, until_ns: int | None) -> Letterbox:
         """Write a frame and return where it was dropped.
@@ -183,10 +192,20 @@ class Post:
             if until_ns is None:
                 until_ns = monotonic_ns() + DEFAULT_NS
         lane = box.lane_of(raw, urgent=urgent)
-        while box.wait_for_room(until_ns, lane):
-            if self._write(box, raw, urgent):
-                return True
-        raise MailboxFull(route.path, "no", "no room in the mailbox before the deadline")
+        waits = None if urgent else self.waits
+        with nullcontext() if waits is None else waits.for_room(route.path):
+            look_ns = _LOOK_NS
+            while True:
+                pause_ns = until_ns if waits is None else monotonic_ns() + look_ns
+                if box.wait_for_room(min(pause_ns, until_ns or pause_ns), lane):
+                    if self._write(box, raw, urgent):
+                        return True
+                    continue
+                if waits is not None and (circle := waits.circle_for_room(route.path)):  # PO-5
+                    raise MailboxFull(route.path, "no", f"{_CIRCLE}: {' → '.join(circle)}")
+                if until_ns and monotonic_ns() >= until_ns:
+                    raise MailboxFull(route.path, "no", "no room in the mailbox before the deadline")
+                look_ns = min(2 * look_ns, _LONGEST_LOOK_NS)
 
     def _write_or_queue(
         self,

@@ -1,17 +1,22 @@
-"""Waits: which answers an actor waits for, as its page says; so others see whether an ask goes in a circle.
+"""Waits: what an actor waits for, as its page says; so others see whether they wait in a circle.
 
-The rules are in `actors.chain`.
+Of answers the rules are in `actors.chain`. Of room:
+
+RM-1  Actors that wait for room in each other's mailboxes, none of which has any, wait for ever: nobody reads one. It is
+      found by whoever looks next, and only he is refused: the others go on.
 """
 
 import contextlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import get_ident
 
 from actors.chain import Chain, cycle_of, is_doubtful, kept
 from actors.deadline import ambient
 from actors.errors import ActorError, AskCycle
 from actors.turn import holds_up
-from runtime.mailbox.page import MOST_WAITS, WAITS
+from runtime.mailbox.letterbox import Letterbox, PoolLetterbox
+from runtime.mailbox.page import MOST_WAITS, ROOM, WAITS, Page
 from runtime.route import Routes
 
 _FOR_MESSAGE, _HELD_UP = 2, 1  # it is waited for by the message that asked; and nothing else is done meanwhile
@@ -21,10 +26,13 @@ _IDS = (1 << 62) - 1  # ask ids are counted from a random start: these bits of o
 class Waits:
     """What one actor waits for."""
 
-    def __init__(self, own: str, words: memoryview, routes: Routes) -> None:
-        """Say it in the words of a page, and look at those of others by these routes."""
+    def __init__(self, own: str, page: Page, routes: Routes) -> None:
+        """Say it in its page, from the thread that it lives in, and look at those of others by these routes."""
         self.own = own
-        self._words = words
+        self._page = page
+        self._thread = get_ident()
+        self._words = words = page.words
+        words[ROOM] = 0
         self._routes = routes
         self._free = list(range(WAITS, WAITS + MOST_WAITS))
         for word in self._free:
@@ -67,6 +75,47 @@ class Waits:
                 with contextlib.suppress(ValueError):  # the page is closed: a thread that has outlived its actor
                     self._words[word] = 0
                 self._free.append(word)
+
+    @contextmanager
+    def for_room(self, path: str) -> Iterator[None]:
+        """The page says meanwhile that the actor waits for room in the mailbox of that path."""
+        is_said = holds_up() and get_ident() == self._thread
+        if is_said:
+            self._page.say_room(path)
+        try:
+            yield
+        finally:
+            if is_said:
+                self._page.say_room("")
+
+    def circle_for_room(self, path: str) -> tuple[str, ...]:
+        """The actors that wait for room in each other's mailboxes, this one first and last; () when that may end."""
+        found = self._follow(path)
+        return found[0] if found is not None and found == self._follow(path) else ()
+
+    def _follow(self, path: str) -> tuple[tuple[str, ...], list[int]] | None:
+        """Who waits for room at path's, and at whose, back to this actor; and which wait of each it is (RM-1)."""
+        names, waits = [self.own], list[int]()
+        while path != self.own:
+            box = self._box(path)
+            if box is None or path in names or box.has_room():
+                return None
+            names.append(path)
+            path, wait = box.page.room()
+            waits.append(wait)
+            if not path:
+                return None
+        own = self._box(path)
+        return None if own is None or own.has_room() else ((*names, path), waits)
+
+    def _box(self, path: str) -> Letterbox | None:
+        """The letterbox for that path; None: the actor has stopped, or is a pool, of which another member may read."""
+        route = self._routes.route(path)
+        try:
+            box = route.only if route.boxes else self._routes.look_up(route)
+        except ActorError:
+            return None
+        return None if isinstance(box, PoolLetterbox) else box
 
     def _is_waiting(self, path: str, ask_id: str, is_held_up: bool) -> bool:  # actors.chain.Waiting
         route = self._routes.route(path)

@@ -255,7 +255,7 @@ class Box:
                 else:
                     kept.add(header.body)
         self.words[page.IN_HAND] = 0
-        for word in range(page.WAITS, page.WAITS + page.MOST_WAITS):
+        for word in (page.ROOM, *range(page.WAITS, page.WAITS + page.MOST_WAITS)):
             self.words[word] = 0
         return kept
 

@@ -146,6 +146,12 @@ class Letterbox:
             return False
         return bool(poll.poll(left_ms))
 
+    def has_room(self) -> bool:
+        """A frame of any size fits into the mailbox's FIFO now."""
+        poll = select.poll()
+        poll.register(self.fd, select.POLLOUT)
+        return bool(poll.poll(0))
+
     def is_closed(self) -> bool:
         """Its actor has stopped for good."""
         return self.words[LIFE] == CLOSED

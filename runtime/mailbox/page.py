@@ -65,6 +65,7 @@ HOOK_NS = 27  # since when
 UNCOMMITTED = 28  # nonzero: it ends because its state cannot be committed
 WAITS = 40  # and those behind it: asks whose answers the actor waits for (runtime.waits), 0 for none
 MOST_WAITS = 16
+ROOM = 56  # bytes of the path of the mailbox that the actor waits for room in, counted in the bits above 16; 0: in none
 ASIDE = 32  # bytes that may hold concurrent messages in hand
 MOVING = 33  # which frame is being set aside (runtime.mailbox.aside), 0 for none
 JOURNAL_BYTES = 34  # of the mailbox's journal, what memory it has: the largest size the mailbox has had
@@ -91,6 +92,7 @@ URGENT_LANE = 1 << 62
 ASIDE_LANE = 1 << 61  # not read from anywhere: what is set aside
 TASKS_SIGNAL = signal.SIGRTMAX  # whoever needs real-time signals of his own takes the first ones
 
+ROOM_AT = 512  # that path
 TABLE_AT = 4096
 TABLE_SIZE = 16384
 LOG_RING_AT = TABLE_AT + TABLE_SIZE
@@ -146,6 +148,19 @@ class Page:
         except OSError as exc:
             if exc.errno != errno.EINVAL:  # before Linux 5.14 the first touch allocates
                 raise
+
+    def say_room(self, path: str) -> None:
+        """The actor waits for room in the mailbox of that path; "": it does not, or no more."""
+        raw = path.encode()
+        if len(raw) <= TABLE_AT - ROOM_AT:
+            self.view[ROOM_AT : ROOM_AT + len(raw)] = raw
+            self.words[ROOM] = (self.words[ROOM] >> 16) + 1 << 16 | len(raw)
+
+    def room(self) -> tuple[str, int]:
+        """The path of the mailbox that the actor waits for room in, "" for none; and which of its waits that is."""
+        word = self.words[ROOM]
+        size = min(word & 0xFFFF, TABLE_AT - ROOM_AT)
+        return bytes(self.view[ROOM_AT : ROOM_AT + size]).decode(errors="replace"), word >> 16
 
     def map_in(self) -> None:
         """Have it in this process's page tables, what is set aside excepted (PG-2); nothing is written."""

@@ -33,18 +33,18 @@ class Keeper(Actor):
         return self.context.ref.double.ask(21).result()
 
     @message
-    def keep(self, other: Any, entered: str) -> None:
+    def keep(self, other: Any, entered: str, first: Any = None) -> None:
         """Has the other one call back, and does not wait for that."""
-        self.kept = other.call_back.ask(self.context.ref, entered)
+        self.kept = other.call_back.ask(first or self.context.ref, entered)
 
     @message
     def result(self) -> Any:
         return self.kept.result()
 
     @message
-    def keep_and_wait(self, other: Any, entered: str) -> Any:
+    def keep_and_wait(self, other: Any, entered: str, first: Any = None) -> Any:
         """Begins to wait when the other one waits already."""
-        self.keep(other, entered)
+        self.keep(other, entered, first)
         assert wait_until(Path(entered).exists)
         return self.kept.result()
 
@@ -145,3 +145,13 @@ def test_a_task_that_a_hook_has_left_behind_holds_up_nobody(start: Start) -> Non
     restless = start(child(Restless, other))
 
     assert wait_until(lambda: restless.what.ask().result() == "inner")
+
+
+def test_a_member_of_a_pool_that_waits_for_itself_is_found_and_another_member_answers(
+    start: Start, tmp_path: Path
+) -> None:
+    pool, other = start(child(Keeper), "pool", replicas=2), start(child(Keeper), "single")
+
+    with deadline(None), pytest.raises(AskCycle, match=r"pool\.(r\d) → single → pool\.\1"):
+        pool.keep_and_wait(other, str(tmp_path / "entered"))
+    assert pool.keep_and_wait(other, str(tmp_path / "again"), pool) == 8
