@@ -17,7 +17,7 @@ from time import monotonic_ns
 from typing import Any, Protocol
 
 from actors.deadline import ambient, nanoseconds
-from actors.errors import ActorError, DeadlineExceeded
+from actors.errors import ActorError, AskCycle, DeadlineExceeded
 from runtime.clerk import clerk
 from runtime.eventloop import current_loop, refuse_in_loop
 from runtime.mailbox.letterbox import Letterbox
@@ -170,8 +170,12 @@ class Pending:
                 self._channel.wait(self, timeout_ns)
             elif not self._is_there(self._wait):
                 refuse_in_loop()
-                with self._wait.begun() as look:
-                    self._look_while_waiting(look, timeout_ns)
+                try:
+                    with self._wait.begun() as look:
+                        self._look_while_waiting(look, timeout_ns)
+                except AskCycle:
+                    if not self._is_there(self._wait):
+                        raise
         return self._unwrap(timeout_ns)
 
     def cancel(self) -> bool:
@@ -224,8 +228,12 @@ class Pending:
             elif self._wait is None:
                 await self._arrival(loop)
             elif not self._is_there(self._wait):
-                with self._wait.begun() as look:
-                    await (self._arrival(loop) if look is None else self._looking(loop, look))
+                try:
+                    with self._wait.begun() as look:
+                        await (self._arrival(loop) if look is None else self._looking(loop, look))
+                except AskCycle:
+                    if not self._is_there(self._wait):
+                        raise
         while True:
             try:
                 return self._unwrap()
@@ -233,7 +241,10 @@ class Pending:
                 await self._wait_to_open(late)
 
     def _is_there(self, wait: Waited) -> bool:
-        """The answer has come, and nobody has read it yet: there is nothing to wait for, in a circle or not."""
+        """The answer has come, and nobody has read it yet: there is nothing to wait for, in a circle or not.
+
+        Looked for once more when a circle was seen: who answered here may have begun to wait since, and closed it.
+        """
         if wait.is_doubtful():
             self._channel.collect()
         return self.done()

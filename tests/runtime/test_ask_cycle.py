@@ -1,12 +1,15 @@
 """What waits in a circle is told so; what is only kept, or handled beside others, is answered."""
 
 import asyncio
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from actors import Actor, AskCycle, child, deadline, message
+from runtime.pending import Pending
 from runtime.testing import wait_until
 from tests.runtime.cast import Start
 
@@ -155,3 +158,40 @@ def test_a_member_of_a_pool_that_waits_for_itself_is_found_and_another_member_an
     with deadline(None), pytest.raises(AskCycle, match=r"pool\.(r\d) → single → pool\.\1"):
         pool.keep_and_wait(other, str(tmp_path / "entered"))
     assert pool.keep_and_wait(other, str(tmp_path / "again"), pool) == 8
+
+
+class Race:
+    """A channel and a wait: the circle is seen just before the answer that has come is read."""
+
+    loop = None
+
+    def __init__(self) -> None:
+        self.pending: Pending | None = None
+        self.has_come = False
+
+    def forget(self, _ask_id: int) -> None: ...
+
+    def wait(self, _pending: Pending, _timeout_ns: int | None) -> None:
+        raise TimeoutError
+
+    def collect(self) -> None:
+        if self.has_come and self.pending is not None:
+            self.pending.settle((True, "answer"))
+
+    def is_doubtful(self) -> bool:
+        return True
+
+    @contextlib.contextmanager
+    def begun(self) -> Iterator[Callable[[], None]]:
+        yield self.look
+
+    def look(self) -> None:
+        self.has_come = True
+        raise AskCycle(("a", "b", "a"))
+
+
+def test_an_answer_that_had_come_when_a_circle_was_seen_is_the_answer() -> None:
+    race = Race()
+    race.pending = Pending(race, 1, "b", 0, race)
+
+    assert race.pending.result() == "answer"
