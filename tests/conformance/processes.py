@@ -198,12 +198,12 @@ class ProcessDriver:
         """Make a supervisor and let it run in this loop."""
         gc.collect()  # the programs of an earlier tree: the zygote must not inherit them, and close what is not its
         claimed = claim("conformance")
-        supervisor = self._supervisor = Supervisor(str(claimed.root), "conformance", host)
+        supervisor = self._supervisor = Supervisor(claimed, "conformance", host)
         never, other = os.pipe()
         is_up = asyncio.Event()
 
         async def run() -> None:
-            await supervisor.run(never, is_up.set, claimed.clear)
+            await supervisor.run(never, is_up.set)
             for fd in (never, other):
                 os.close(fd)
             claimed.remove()
