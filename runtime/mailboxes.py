@@ -128,6 +128,18 @@ class Mailboxes:
         self.close(path)  # of one that was written to and never started
         self._workers.pop(path, None)
 
+    def restore(self) -> None:
+        """Somebody has removed all names: make them again.
+
+        Raises:
+            OSError: they cannot be made.
+        """
+        for worker in self:
+            if worker.box is not None:
+                worker.box.restore()
+        for queue in self._queues.values():
+            queue.restore()
+
     def _opened_queue(self, worker: Worker, table: Table) -> PoolQueue | None:
         """The queue of a pool's member, made with the first of them, and as its program says."""
         program = worker.program

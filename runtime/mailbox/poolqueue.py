@@ -90,6 +90,16 @@ class PoolQueue:
         """Say whether senders are refused at once when it is full."""
         self._page.words[page.REFUSES] = refuses
 
+    def restore(self) -> None:
+        """Somebody has removed the directory: make it again, with all names.
+
+        Raises:
+            OSError: they cannot be made.
+        """
+        Path(self._path).mkdir(mode=0o700, parents=True, exist_ok=True)
+        for slot, fd in zip(SLOTS, self._fds, strict=True):
+            fifo.link(fd, f"{self._path}/{slot}")
+
     def queued_bytes(self) -> int:
         """Bytes that wait in it."""
         return sum(map(fifo.queued_bytes, self._fds))
