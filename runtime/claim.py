@@ -6,7 +6,8 @@ CL-2  The lock comes first and goes last, and says that the directory is a syste
 CL-3  Everything is named relative to a descriptor of the directory that was checked, and no link is followed.
 CL-4  A lock whose process is gone is about to be free: its supervisor clears up in the warden's place, or the start of
       another system does. It is waited for.
-CL-5  A system that was killed as a whole leaves its names. Each start clears those of all that are like that.
+CL-5  A system that was killed as a whole leaves its names, and what its actors had started. Each start clears up after
+      all that are like that; what they left running is known by its marks, which the lock tells.
 """
 
 import contextlib
@@ -15,13 +16,14 @@ import os
 import shutil
 import stat
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from actors.child import NAME
 from actors.errors import AlreadyRunning, UnsafeDirectory
 from runtime import directory
-from runtime.directory import LOCK, MARK, PRIVATE
+from runtime.directory import LOCK, MARK, MARKS, PRIVATE
 
 _WAIT_SECONDS = 2.0  # a supervisor without a warden clears up within one
 _POLL_SECONDS = 0.005
@@ -50,6 +52,10 @@ class Claim:
         except OSError:
             return False
 
+    def note(self, marks: int) -> None:
+        """Say what the marks of the system's processes have in common, for whoever clears up if it is killed (CL-5)."""
+        os.pwrite(self.lock, MARKS + b"%d\n" % marks, len(_said(0)))
+
     def clear(self) -> None:
         """Remove all but the lock."""
         for name in os.listdir(self.root_fd):
@@ -73,12 +79,16 @@ class Claim:
         with contextlib.suppress(OSError):  # another system is in there, or it is not ours to remove
             os.rmdir(self.root.parent)
 
-    def clear_siblings(self) -> None:
-        """Remove the directories of systems that were killed as a whole (CL-5)."""
+    def clear_siblings(self, end: Callable[[int], None]) -> None:
+        """Remove the directories of systems that were killed as a whole (CL-5).
+
+        Args:
+            end: ends what runs of such a system, by what its marks have in common.
+        """
         with contextlib.suppress(OSError):
             for name in os.listdir(self.parent_fd):
                 if name != self.root.name and NAME.fullmatch(name):
-                    _clear_sibling(self.root.parent / name, os.dup(self.parent_fd))
+                    _clear_sibling(self.root.parent / name, os.dup(self.parent_fd), end)
 
     def close(self) -> None:
         """Let go of it."""
@@ -186,12 +196,14 @@ def _refuse_others(root: Path, root_fd: int) -> None:
         )
 
 
-def _clear_sibling(root: Path, parent_fd: int) -> None:
+def _clear_sibling(root: Path, parent_fd: int, end: Callable[[int], None] | None = None) -> None:
     """Remove what a dead system left; parent_fd is closed."""
     try:
         stale = _claimed(root, parent_fd, is_stale=True)
     except (AlreadyRunning, UnsafeDirectory, OSError):  # it runs, is being cleared, or is no system's
         return
+    if end is not None and (marks := directory.marks_in(stale.lock)):
+        end(marks)
     stale.remove()
     stale.close()
 

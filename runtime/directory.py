@@ -2,7 +2,7 @@
 
     $UNDERSTUDY_DIR or /dev/shm/understudy-<uid>/     0700, ours
         <system>/                                     0700, ours; one system (runtime.claim)
-            lock      held by the system's warden (flock); says that the directory is a system's, and the warden's pid
+            lock      held by the warden (flock); says that this is a system's, the warden's pid, and the marks it makes
             control   unix socket, 0600
             children/…/mailbox, urgent    replies/…   FIFOs, 0600
 
@@ -22,6 +22,7 @@ from runtime.workdir import absolute
 
 LOCK = "lock"
 MARK = b"understudy system, pid "  # what a lock of ours begins with
+MARKS = b"marks "  # its second line
 PRIVATE = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # NONBLOCK: in a file's place may be a FIFO
 _LOCK_BYTES = 64
 
@@ -134,5 +135,15 @@ def pid_in(lock: int) -> int | None:
         lock: descriptor.
     """
     raw = os.pread(lock, _LOCK_BYTES, 0) if stat.S_ISREG(os.fstat(lock).st_mode) else b""
-    pid = raw.removeprefix(MARK).strip()
+    pid = raw.removeprefix(MARK).partition(b"\n")[0].strip()
     return int(pid) if raw.startswith(MARK) and pid.isdigit() else None
+
+
+def marks_in(lock: int) -> int:
+    """What the marks of the system's processes have in common (runtime.process.mark); 0: it has not come so far.
+
+    Args:
+        lock: descriptor.
+    """
+    raw = os.pread(lock, _LOCK_BYTES, 0).partition(b"\n")[2].strip()
+    return int(raw.removeprefix(MARKS)) if raw.startswith(MARKS) and raw.removeprefix(MARKS).isdigit() else 0

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from actors.errors import ActorError
 from runtime.claim import Claim, claim
+from runtime.directory import marks_in
 from runtime.reporter import Reporter
 
 LOOK_SECONDS = 1.0
@@ -30,6 +31,7 @@ class Names:
         self._restore = restore
         self._reporter = reporter
         self._is_lost = False
+        self._is_whole = True
 
     def watch(self) -> None:
         """Look each second, from now on."""
@@ -38,18 +40,32 @@ class Names:
 
     def look(self) -> None:
         """Make the names again if they are gone (NA-1)."""
-        if self._claimed.is_there() or self._is_lost:
+        is_there = self._claimed.is_there()
+        if self._is_lost or (is_there and self._is_whole):
             return
+        self._is_whole = False
         try:
-            claimed = claim(self._claimed.root.name, patience=0)
-            self._claimed.close()
-            self._claimed = claimed
+            if is_there:  # they could not all be made
+                self._claimed.clear()
+            else:
+                self._claim_again()
             self._restore()
         except (ActorError, OSError) as exc:
             self._is_lost = isinstance(exc, ActorError)  # else it is tried again
             self._reporter.names_lost(str(self._claimed.root), str(exc))
         else:
+            self._is_whole = True
             self._reporter.names_restored(str(self._claimed.root))
+
+    def _claim_again(self) -> None:
+        claimed = claim(self._claimed.root.name, patience=0)
+        claimed.note(marks_in(self._claimed.lock))
+        self._claimed.close()
+        self._claimed = claimed
+
+    def note(self, marks: int) -> None:
+        """See `Claim.note`."""
+        self._claimed.note(marks)
 
     def remove(self) -> None:
         """Remove them, at the system's end, in the warden's place."""

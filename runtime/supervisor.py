@@ -98,6 +98,7 @@ class Supervisor:
         self._loop.add_reader(warden, self._warden_gone)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             self._loop.add_signal_handler(number, self._on_signal)
+        self.names.note(self.troupe.marks)
         self.troupe.open()
         self.desk.open()
         self.names.watch()
@@ -245,9 +246,7 @@ class Supervisor:
 
     def _restore_names(self) -> None:
         self.callers.restore()
-        for worker in self.troupe:
-            if worker.box is not None:
-                worker.box.restore()
+        self.troupe.mailboxes.restore()
         self.desk.restore()
 
     def _due(self, timer: event.Timer) -> None:

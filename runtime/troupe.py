@@ -87,11 +87,11 @@ class Troupe:
         self.seats = Seats()
         self._events_read, self._events_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         os.set_blocking(self._events_write, True)
-        marks = mark.new_system()
-        self._launcher = Launcher(self, main, {self._events_write}, marks)
+        self.marks = mark.new_system()
+        self._launcher = Launcher(self, main, {self._events_write}, self.marks)
         self._ensembles = Ensembles(self._launcher, self.seats, self._tokens, self)
         self.mailboxes = Mailboxes(root, reporter, self._undertaker, self._closed)
-        self._sweeper = Sweeper(self._launcher, self._known_pids, marks)
+        self._sweeper = Sweeper(self._launcher, self._known_pids, self.marks)
         self._orders = Orders(root, system, self._events_write, self.seats.pollers)
         self._understudies = Understudies(
             self._launcher, self.seats, self._orders, self._tokens, self._study, self._sweeper.sweep_soon

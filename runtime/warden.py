@@ -22,9 +22,9 @@ from typing import NoReturn
 import msgspec
 
 from actors.errors import ActorError
-from runtime import host, supervisor
+from runtime import directory, host, supervisor
 from runtime.claim import Claim, claim
-from runtime.process import bounds, prctl, streams
+from runtime.process import bounds, mark, prctl, streams
 from runtime.process import exit as process_exit
 from runtime.process.boot import Boot
 
@@ -52,6 +52,8 @@ def main() -> None:
         _report(options.report, boot)
         return
     bounds.set_bounds()
+    if left := directory.marks_in(claimed.lock):
+        mark.end_all(left)  # of an earlier system of this name
     prctl.become_subreaper()
     warden = os.getpid()
     pid = os.fork()
@@ -61,7 +63,7 @@ def main() -> None:
         # the lock stays open in both: it is free when both are gone
         _be_supervisor(claimed, options.system, options.report, warden, options.memory)
     os.close(options.report)
-    claimed.clear_siblings()
+    claimed.clear_siblings(mark.end_all)
     _wait((owner, options.leash), pid)
     process_exit.end_children()
     claimed.remove()

@@ -12,8 +12,10 @@ MK-2  Where the limit cannot be set (its hard limit is too low, a sandbox forbid
       instead: what it starts is not handed to the supervisor while it lives, but what has ended stays a zombie so long.
 """
 
+import contextlib
 import os
 import resource
+import signal
 
 _RLIMIT_LOCKS = 10  # asm-generic/resource.h; the module `resource` does not name it
 _PID_BITS = 22  # PID_MAX_LIMIT, linux/threads.h
@@ -34,6 +36,26 @@ def put_on(system: int) -> bool:
     except (ValueError, OSError):
         return False
     return True
+
+
+def end_all(system: int) -> None:
+    """SIGKILL all that has a mark of a system that is gone as a whole: nobody else ends what its actors had started."""
+    if os.readlink("/proc/self") != str(os.getpid()):  # the numbers in /proc are those of another pid namespace
+        return
+    ended: set[int] = set()
+    while found := {int(entry) for entry in os.listdir("/proc") if entry.isdigit()} - ended:
+        marked = {pid for pid in found if owner_of(pid, system)}
+        if not marked:
+            return
+        for pid in marked:
+            with contextlib.suppress(OSError):  # it has ended
+                pidfd = os.pidfd_open(pid)
+                try:
+                    if owner_of(pid, system):  # still: the number could be another's by now
+                        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+                finally:
+                    os.close(pidfd)
+        ended |= marked
 
 
 def owner_of(entry: int, system: int) -> int:

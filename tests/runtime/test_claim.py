@@ -192,7 +192,11 @@ def test_each_start_clears_the_systems_that_were_killed_and_nothing_else(parent:
     before = {path.name for path in parent.iterdir()}
 
     claimed = claim("shop-3")
-    claimed.clear_siblings()
+    (stale[0] / LOCK).write_bytes(MARK + b"%10d\nmarks 4711\n" % DEAD)
+    ended_marks: list[int] = []
+    claimed.clear_siblings(ended_marks.append)
+
+    assert ended_marks == [4711]
 
     assert {path.name for path in parent.iterdir()} == before - {path.name for path in stale} | {"shop-3"}
     assert (parent / "precious" / "thesis.txt").exists()

@@ -128,6 +128,29 @@ def test_a_start_of_any_name_clears_what_a_system_that_was_killed_as_a_whole_lef
         assert wait_until(lambda: not left.exists())
 
 
+@pytest.mark.parametrize("name", ["owned", "another"])
+def test_a_start_ends_what_the_actors_of_a_system_that_was_killed_as_a_whole_had_started(
+    nothing_left: Path, name: str
+) -> None:
+    owner = _owner(nothing_left)
+    for comm in ("understudy", "understudy-sup"):
+        os.kill(_pid_named(nothing_left, comm), signal.SIGSTOP)
+    for comm in ("understudy", "understudy-sup"):
+        os.kill(_pid_named(nothing_left, comm), signal.SIGKILL)
+    owner.kill()
+    _end(owner)
+
+    with Supervisor(name):
+        assert wait_until(lambda: not [pid for pid in processes_of(nothing_left) if _is_asleep(pid)])
+
+
+def _is_asleep(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text() == "sleep\n" and not _is_gone(pid)
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def test_actors_live_on_when_the_zygote_is_killed(supervisor: Supervisor, runtime_directory: Path) -> None:
     first = supervisor.start(child(Orphaner), name="first")
     pid = first.pid()
