@@ -28,7 +28,7 @@ def test_it_ends_by_itself_with_every_page_whole(notes: Path, monkeypatch: pytes
     ended = subprocess.run(RUN, capture_output=True, text=True, timeout=60, check=False)
 
     assert ended.returncode == 0, ended.stderr
-    assert f"135 edits, 1 editors killed in the middle of one, every page whole: {notes}" in ended.stdout
+    assert f"135 edits, 1 editors killed in the middle of one, every page whole: {notes}" in ended.stderr
     lines = notes.read_text().splitlines()
     assert len(lines) == 8 * 16
     assert {line.split(",")[0] for line in lines} == {f"round {n}" for n in range(40, 46)}

@@ -21,7 +21,7 @@ def test_every_image_arrives_and_the_rate_is_said(nothing_left: Path, monkeypatc
 
     assert ended.returncode == 0, ended.stderr
     assert re.search(
-        r"^60 images of 640 × 480 in \d+\.\d s: \d+ frames/s, \d+ MB/s into each stage$", ended.stdout, re.MULTILINE
+        r"^60 images of 640 × 480 in \d+\.\d s: \d+ frames/s, \d+ MB/s into each stage$", ended.stderr, re.MULTILINE
     )
 
 
