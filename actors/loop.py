@@ -14,14 +14,16 @@ LO-8  Each message and each timer runs in a copy of the actor's context: what on
       sees. What `__init__` and `on_start` set, all do.
 LO-9  That something of its own was cancelled is a handler's failure, as any exception. Only a cancelled loop ends.
 LO-10 An actor that stops of its own accord ends once what its inbox lets it finish is finished.
+LO-11 An answer that cannot be made yet is awaited: other tasks run. One that cannot be made at all fails its message.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextvars import copy_context
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
 from actors.actor import Actor
 from actors.apart import Apart
@@ -38,6 +40,22 @@ Envelope = tuple[Any, str, Sequence[Any], Mapping[str, Any]]
 _NO_ARGS: Sequence[Any] = ()
 _NO_KWARGS: Mapping[str, Any] = {}
 
+R = TypeVar("R")
+
+
+class NotYet(Exception):
+    """What an answer needs is not there yet, and nothing has been done: the same call is to be made again.
+
+    Attributes:
+        wait: to be awaited before that; False: it was not to be had before the asker's deadline.
+        error: what its asker is told then.
+    """
+
+    def __init__(self, wait: Callable[[], Awaitable[bool]], error: Exception) -> None:
+        super().__init__(str(error))
+        self.wait = wait
+        self.error = error
+
 
 class Inbox(Protocol):
     """Where the loop takes messages from and gives answers to."""
@@ -51,11 +69,19 @@ class Inbox(Protocol):
         ...
 
     def done(self, token: Any, name: str, value: object) -> None:
-        """The message was handled: answer it."""
+        """The message was handled: answer it.
+
+        Raises:
+            NotYet: in an event loop, see there (LO-11).
+        """
         ...
 
     def fail(self, token: Any, error: Exception) -> bool:
-        """The message raised: answer it. False when nobody waits for an answer."""
+        """The message raised: answer it. False when nobody waits for an answer.
+
+        Raises:
+            NotYet: as of `done`.
+        """
         ...
 
     def timer_done(self, *, failed: bool = False) -> None:
@@ -164,7 +190,10 @@ async def _run(part: Part, inbox: Inbox) -> str:  # noqa: PLR0912  # THE loop, i
         except asyncio.CancelledError as error:
             await _failed(part, inbox, message, _cancelled(error, name))
         else:
-            done(token, name, value)
+            try:
+                done(token, name, value)
+            except NotYet as early:
+                await _answer_later(inbox, message, partial(done, token, name, value), early)
         if context.stop_reason is not None and not inbox.has_more():  # LO-10
             reason = context.stop_reason
             break
@@ -220,7 +249,10 @@ async def _run_timer(part: Part, inbox: Inbox, timer: Timer) -> None:
 
 async def _failed(part: Part, inbox: Inbox, message: Envelope, error: Exception) -> None:
     token, name, _, _ = message
-    was_asked = inbox.fail(token, error)
+    try:
+        was_asked = inbox.fail(token, error)
+    except NotYet as early:
+        was_asked = await _answer_later(inbox, message, partial(inbox.fail, token, error), early)
     if not was_asked:
         part.context.log.error("message failed", message=name, exc_info=error)
         inbox.busy_with("on_error")
@@ -228,6 +260,16 @@ async def _failed(part: Part, inbox: Inbox, message: Envelope, error: Exception)
         inbox.busy_with("")
     if part.crash_on_raise:
         raise error
+
+
+async def _answer_later(inbox: Inbox, message: Envelope, answer: Callable[[], R], early: NotYet) -> R | bool:
+    """Answer a message once that can be done (LO-11); returns what the answer does, or whether it was an ask."""
+    while await early.wait():
+        try:
+            return answer()
+        except NotYet as again:
+            early = again
+    return inbox.fail(message[0], early.error)
 
 
 def _told_apart(error: Exception, part: Part, name: str) -> Exception:
@@ -277,4 +319,7 @@ async def _handle_beside(part: Part, inbox: Inbox, message: Envelope, loop: "asy
     except Exception as error:  # LO-1
         await _failed(part, inbox, message, error)
     else:
-        inbox.done(token, name, value)
+        try:
+            inbox.done(token, name, value)
+        except NotYet as early:
+            await _answer_later(inbox, message, partial(inbox.done, token, name, value), early)

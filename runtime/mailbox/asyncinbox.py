@@ -10,17 +10,20 @@ AI-3  A member of a pool that has begun one from the queue lets its event loop g
 import asyncio
 import contextlib
 from collections.abc import Callable
+from functools import partial
 from time import monotonic_ns
 from typing import Any
 
-from actors.errors import ActorError
-from actors.loop import Envelope
+from actors.deadline import ambient
+from actors.errors import ActorError, DeadlineExceeded
+from actors.loop import Envelope, NotYet
 from runtime.clerk import clerk
 from runtime.mailbox.aside import Aside
 from runtime.mailbox.inbox import Inbox
 from runtime.mailbox.lane import Lane, Token
 from runtime.mailbox.page import ASIDE_LANE, ATTENTION, BUSY_NS, HANDLED, IN_HAND, SINCE_NS, Page
 from runtime.wire.frame import unpack_length
+from runtime.wire.late import Late
 
 _WHILE_NS = 500_000_000  # until answers that wait for room are looked after again
 
@@ -59,6 +62,24 @@ class AsyncInbox(Inbox):
                 timer.cancel()
         self._replies.flush()
 
+    def done(self, token: Token, name: str, value: object) -> None:
+        """As `Inbox.done`.
+
+        Raises:
+            NotYet: its answer needs the supervisor, which is late.
+        """
+        try:
+            super().done(token, name, value)
+        except Late as late:
+            raise _not_yet(late) from None
+
+    def fail(self, token: Token, error: Exception) -> bool:
+        """As `Inbox.fail`; raises what `done` does."""
+        try:
+            return super().fail(token, error)
+        except Late as late:
+            raise _not_yet(late) from None
+
     async def _fetch(self, missing: Callable[[], object], until_ns: int | None) -> None:
         """Have what the next message needs fetched, for a while; other tasks run (IN-8)."""
         self._missing = None
@@ -77,6 +98,23 @@ class AsyncInbox(Inbox):
             self._words[ATTENTION] = 1
         if self._woken is not None:
             self._woken.set()
+
+
+def _not_yet(late: Late) -> NotYet:
+    """What the loop is told of an answer that needs the supervisor, in the context of the answer's message."""
+    error = DeadlineExceeded(*late.args)  # without what it came of: that may be what needs the memory
+    return NotYet(partial(_had, late, ambient.get()[0] or 0), error)
+
+
+async def _had(late: Late, until_ns: int) -> bool:
+    """Have a thread wait for the supervisor until then, 0: for ever; whether it has answered."""
+    try:
+        await clerk.wait_for(late.again, until_ns)
+    except TimeoutError:
+        return False
+    except ActorError:  # the answer, made again, meets with the same
+        return True
+    return True
 
 
 class ConcurrentInbox(AsyncInbox):

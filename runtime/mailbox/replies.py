@@ -8,6 +8,8 @@ RE-3  Of a large answer it is said once it is written. So it goes the way of tho
 RE-4  All actors of a process that answer one caller do so by one descriptor (runtime.commons).
 RE-5  At most _OPEN_FIFOS stay open, those of callers that do not read apart. Where no descriptor is to be had the
       others are closed; then the answer is dropped: its asker learns at his deadline that the message was handled.
+RE-6  Where a large answer needs memory and the supervisor is late, an actor in an event loop is told (`Late`) and makes
+      the answer again when there is some; any other has waited until the ask's deadline.
 """
 
 import contextlib
@@ -18,10 +20,12 @@ from collections.abc import Callable
 
 from actors.errors import ActorError, DeadlineExceeded, OutOfMemory, Unencodable
 from runtime.commons import Commons
+from runtime.eventloop import current_loop
 from runtime.mailbox import fifo
 from runtime.mailbox.page import DROPPED
 from runtime.wire.codec import Codec
 from runtime.wire.frame import ERROR, LARGE, MAX_REPLY, REPLY, flags_of, reply, unpack_reply
+from runtime.wire.late import Late
 from runtime.wire.parts import Payload
 
 PENDING_BYTES = 1 << 20
@@ -100,7 +104,11 @@ class Replies:
         self._kept_bytes: dict[int, int] = {}
 
     def frame_of(self, ask_id: int, name: str, value: object, address: int = 0) -> bytes:
-        """The reply frame of the value a handler returned; of one that cannot be sent, of the error that says so."""
+        """The reply frame of the value a handler returned; of one that cannot be sent, of the error that says so.
+
+        Raises:
+            Late: in an event loop (RE-6).
+        """
         try:
             kind, payload = self._codec.encode_value(value, name)
             if type(payload) is bytes and len(payload) <= MAX_REPLY:  # as _frame, which most need not be taken to
@@ -109,15 +117,19 @@ class Replies:
         except Unencodable as exc:
             error: Exception = Unencodable(f"reply of {name}(){exc.where.removeprefix(name)}", exc.got)
         except (OutOfMemory, DeadlineExceeded) as exc:  # none to be had, or nobody who hands it over in time
-            error = exc
+            error = _not_to_be_awaited(exc)
         return self.frame_of_error(ask_id, error, address)
 
     def frame_of_error(self, ask_id: int, error: Exception, address: int = 0) -> bytes:
-        """The reply frame of an exception that a handler raised; of one too large for what memory is left, of that."""
+        """The reply frame of an exception that a handler raised; of one too large for what memory is left, of that.
+
+        Raises:
+            Late: as of `frame_of`.
+        """
         try:
             return self._frame(ask_id, ERROR, self._codec.encode_error(error), address)
         except (OutOfMemory, DeadlineExceeded) as exc:
-            return self._frame(ask_id, ERROR, self._codec.encode_error(exc), address)
+            return self._frame(ask_id, ERROR, self._codec.encode_error(_not_to_be_awaited(exc)), address)
 
     def send(self, address: int, raw: bytes) -> None:
         """Send a reply frame; RE-1 and RE-2 apply."""
@@ -237,3 +249,10 @@ class Replies:
 
 def _body_of(raw: bytes) -> int:
     return int.from_bytes(raw[REPLY.size :], "little")
+
+
+def _not_to_be_awaited(error: Exception) -> Exception:
+    """The error, or it raised: in an event loop what is late is awaited (RE-6)."""
+    if isinstance(error, Late) and current_loop() is not None:
+        raise error
+    return error

@@ -107,7 +107,7 @@ class Arena:
 
     def put_answer(self, payload: Payload, address: int) -> int:
         """As `put` and `sending`, an answer for the asker of that address; does not wait."""
-        body = self.put(payload, address=address)
+        body = self.put(payload, address=address, is_hurried=current_loop() is not None)  # there it can be awaited
         self.sending(body, is_sent=True)
         return body
 

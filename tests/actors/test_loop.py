@@ -10,7 +10,7 @@ import pytest
 from actors import Actor, NoSuchMessage, message
 from actors.context import Context
 from actors.deadline import NOTHING, ambient
-from actors.loop import Part, part_of, run
+from actors.loop import NotYet, Part, part_of, run
 from tests.actors.fake import FakeInbox, FakeMachine, drive
 
 _USER: contextvars.ContextVar[str] = contextvars.ContextVar("user", default="nobody")
@@ -370,3 +370,57 @@ def test_an_actor_that_stops_itself_first_finishes_what_its_inbox_lets_it():
 
     assert drive(run(one, inbox)) == "done"
     assert one.actor.seen == [1, 2]
+
+
+class LateInbox(FakeInbox):
+    """Has what an answer needs after so many waits; `has_it` False: never."""
+
+    def __init__(self, *messages: tuple[str, Any], waits: int, has_it: bool = True) -> None:
+        super().__init__(*messages)
+        self.left = waits
+        self.has_it = has_it
+        self.error = TimeoutError("late")
+
+    async def wait_for_it(self) -> bool:
+        self.left -= 1
+        return self.has_it
+
+    def done(self, token: int, name: str, value: object) -> None:
+        if self.left and name != "leave":
+            raise NotYet(self.wait_for_it, self.error)
+        super().done(token, name, value)
+
+    def fail(self, token: int, error: Exception) -> bool:
+        if self.left and error is not self.error:
+            raise NotYet(self.wait_for_it, self.error)
+        return super().fail(token, error)
+
+
+@pytest.mark.parametrize("waits", [1, 3])
+def test_an_answer_that_cannot_be_made_yet_is_made_when_it_can_and_the_message_is_not_run_again(waits: int) -> None:
+    inbox = LateInbox(("add", [1]), ("add", [2]), waits=waits)
+    player = part()
+
+    drive(run(player, inbox))
+
+    assert inbox.answers == {0: 2, 1: 3}
+    assert player.actor.seen == [1, 2]
+
+
+def test_an_error_that_cannot_be_answered_yet_is_answered_when_it_can() -> None:
+    inbox = LateInbox(("boom", []), ("add", [2]), waits=2)
+    player = part()
+
+    drive(run(player, inbox))
+
+    assert str(inbox.answers[0]) == "boom"
+    assert inbox.answers[1] == 3
+    assert player.actor.seen == ["boom", 2]
+
+
+def test_an_answer_that_cannot_be_made_in_time_fails_its_message_and_the_next_is_handled() -> None:
+    inbox = LateInbox(("add", [1]), waits=1, has_it=False)
+
+    drive(run(part(), inbox))
+
+    assert inbox.answers == {0: inbox.error}

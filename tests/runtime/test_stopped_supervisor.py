@@ -49,6 +49,22 @@ class AsyncEcho(Actor):
     async def say(self, what: object) -> object:
         return what
 
+    @message
+    async def make(self, nbytes: int) -> bytes:
+        return bytes(nbytes)
+
+    @message(concurrent=True)
+    async def make_beside(self, nbytes: int) -> bytes:
+        return bytes(nbytes)
+
+    @message
+    async def fail(self, nbytes: int) -> None:
+        raise ValueError("x" * nbytes)
+
+    @message
+    def make_plainly(self, nbytes: int) -> bytes:
+        return bytes(nbytes)
+
     @message(concurrent=True)
     async def wait(self, seconds: float) -> float:
         """How much later than that it came back."""
@@ -210,6 +226,7 @@ def large_for_another(supervisor: Supervisor, echo: Echo) -> None:
     """The actor has memory for two such answers, which another client had: it is not mapped here."""
     with connect(supervisor.name) as other:
         asks = [other.ref(name_of(echo), Echo).make.ask(LARGE) for _ in range(2)]
+        assert wait_until(lambda: bodies_of(supervisor) == 2)  # at one time: nobody has read the first
         assert [len(reply.result()) for reply in asks] == [LARGE, LARGE]
         del asks
     assert wait_until(lambda: bodies_of(supervisor) == 0)
@@ -304,3 +321,46 @@ def test_a_message_whose_memory_is_not_to_be_had_yet_is_handled_when_it_is(super
                     assert small.result() == 1
                 assert not large.done()
             assert large.result() == bytes(LARGE)
+
+
+@pytest.mark.parametrize("name", ["make", "make_beside", "make_plainly"])
+def test_an_actor_on_asyncio_goes_on_while_its_answer_waits_for_memory(supervisor: Supervisor, name: str) -> None:
+    echo = supervisor.start(child(AsyncEcho), name="echo")
+    assert echo.say.ask(0).result() == 0
+    with stopped(supervisor.pid), deadline(60):
+        beside = [echo.wait.ask(0.05) for _ in range(3)]
+        large = getattr(echo, name).ask(LARGE)
+        assert len([reply.result() for reply in beside]) == 3
+        assert not large.done()
+    assert large.result() == bytes(LARGE)
+    assert echo.say.ask(1).result() == 1
+    del large
+    assert wait_until(lambda: bodies_of(supervisor) == 0)
+
+
+def test_a_large_error_waits_for_memory_as_an_answer_does(supervisor: Supervisor) -> None:
+    echo = supervisor.start(child(AsyncEcho), name="echo")
+    assert echo.say.ask(0).result() == 0
+    with stopped(supervisor.pid), deadline(60):
+        beside = echo.wait.ask(0.05)
+        failed = echo.fail.ask(LARGE)
+        beside.result()
+        assert not failed.done()
+    with pytest.raises(ValueError, match="xxx"):
+        failed.result()
+
+
+@pytest.mark.parametrize("name", ["make", "make_beside", "fail"])
+def test_an_answer_that_gets_no_memory_until_its_deadline_holds_up_nothing_behind_it(
+    supervisor: Supervisor, name: str
+) -> None:
+    echo = supervisor.start(child(AsyncEcho), name="echo")
+    assert echo.say.ask(0).result() == 0
+    with stopped(supervisor.pid):
+        with deadline(0.4), pytest.raises(DeadlineExceeded) as told:
+            getattr(echo, name).ask(LARGE).result()
+        assert told.value.delivered != "no"
+        with deadline(60):
+            assert echo.say.ask(1).result() == 1
+    assert len(echo.make.ask(LARGE).result()) == LARGE
+    assert wait_until(lambda: bodies_of(supervisor) == 0)
