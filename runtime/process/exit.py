@@ -47,8 +47,10 @@ def reap(pid: int) -> Exit | None:
     """
     result = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG)
     if result is None:
-        held = next((each for each in own_children() if each.pid == pid and is_held(each)), None)
-        return None if held is None else _status_of(held)
+        with contextlib.suppress(OSError):  # no descriptor to read /proc by: it is asked again
+            held = next((each for each in own_children() if each.pid == pid and is_held(each)), None)
+            return None if held is None else _status_of(held)
+        return None
     if result.si_code == os.CLD_EXITED:
         return Exit(result.si_status)
     return Exit(None, signal_name(result.si_status))
