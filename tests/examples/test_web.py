@@ -132,15 +132,22 @@ def test_a_crash_is_503_with_its_verdict_and_the_next_request_works(client: http
     assert client.get("/stock/tea").status_code == 200
 
 
-def test_a_client_that_disconnects_cancels_its_ask(shop: Supervisor) -> None:
+def test_a_client_that_disconnects_cancels_its_ask(shop: Supervisor, client: httpx.Client) -> None:
     front = front_of(shop)
+    pids: set[int] = set()
+    assert wait_until(lambda: len(pids) == 2 or pids.add(client.get("/primes/1000").json()["pid"]))
+    answered = front.traffic().answered
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)  # no answer comes before it is seen that the client has gone
 
-    with socket.create_connection(("127.0.0.1", port_of(shop))) as client:
-        client.sendall(b"GET /primes/20000000 HTTP/1.1\r\nhost: shop\r\n\r\n")
+    with socket.create_connection(("127.0.0.1", port_of(shop))) as leaving:
+        leaving.sendall(b"GET /primes/20000000 HTTP/1.1\r\nhost: shop\r\n\r\n")
         assert wait_until(lambda: front.traffic().open == 1)
 
     assert wait_until(lambda: front.traffic().abandoned == 1)
-    assert front.traffic().answered == {}
+    assert front.traffic().answered == answered
+    for pid in pids:
+        os.kill(pid, signal.SIGCONT)
 
 
 def test_clients_with_slow_heads_do_not_hold_up_others(shop: Supervisor) -> None:

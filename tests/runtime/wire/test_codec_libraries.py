@@ -86,6 +86,8 @@ def globals_of_modules() -> Iterator[tuple[str, Any]]:
 def is_elsewhere(value: Any) -> bool:
     """Whether it is of a module that only this process has, such as one that an extension module makes up."""
     module = getattr(value, "__module__", None)
+    if isinstance(value, types.FunctionType) and module is None:
+        return False  # made by exec without a name: pickle looks for it in all modules, here it goes by value
     return not isinstance(module, str) or is_importable(module)
 
 
