@@ -17,6 +17,7 @@ from runtime.eventloop import current_loop
 HURRY_SECONDS = 0.1  # what asyncio's debug mode calls slow; an answer takes a thousandth of it
 LOOP_SECONDS = 0.5  # a supervisor that has much to do is not late yet
 REST_SECONDS = 1.0  # so a loop that does nothing but ask for what it has not is not held up all the time
+_MOST_SECONDS = 1e9  # thirty years: a lock and a socket refuse what is past 2^63 ns with an OverflowError
 _LEAST_SECONDS = 0.05  # far more than an answer takes: a deadline that is nearly over is no supervisor that is stopped
 
 
@@ -85,4 +86,6 @@ def patience_seconds() -> float | None:
     until_ns, _ = ambient.get()
     if until_ns is None:
         return DEFAULT_SECONDS
-    return None if until_ns == NEVER else max(_LEAST_SECONDS, (until_ns - monotonic_ns()) / 1e9)
+    if until_ns == NEVER:
+        return None
+    return min(max(_LEAST_SECONDS, (until_ns - monotonic_ns()) / 1e9), _MOST_SECONDS)
