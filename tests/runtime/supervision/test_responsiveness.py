@@ -150,6 +150,20 @@ def test_requests_that_wait_are_told_when_their_supervisor_ends():
     assert rig.alive == {}
 
 
+def test_what_waits_for_a_restart_that_fails_at_the_end_of_its_supervisor_is_told():
+    rig = Rig.up(supervisor("root", worker("a"), worker("b", shutdown="infinity")))
+    rig.starts["a"] = rig.stops["b"] = "hang"
+    rig.die("a")
+    assert rig.delete("a") is None
+
+    assert rig.stop() is None
+    rig.die("a")  # in its start, before its turn to stop comes
+    rig.die("b", kind="shutdown")
+
+    assert isinstance(rig.error(rig.results[2]), NotRunning)
+    assert rig.results[3] == Done()
+
+
 def test_nothing_is_started_by_an_answer_to_a_supervisor_that_ends():
     rig = Rig.up(supervisor("root", worker("a", shutdown=5.0)))
     rig.stops["a"] = "hang"
