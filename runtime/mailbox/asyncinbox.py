@@ -15,7 +15,7 @@ from time import monotonic_ns
 from typing import Any
 
 from actors.deadline import ambient
-from actors.errors import ActorError, DeadlineExceeded
+from actors.errors import ActorError
 from actors.loop import Envelope, NotYet
 from runtime.clerk import clerk
 from runtime.mailbox.aside import Aside
@@ -23,7 +23,7 @@ from runtime.mailbox.inbox import Inbox
 from runtime.mailbox.lane import Lane, Token
 from runtime.mailbox.page import ASIDE_LANE, ATTENTION, BUSY_NS, HANDLED, IN_HAND, SINCE_NS, Page
 from runtime.wire.frame import unpack_length
-from runtime.wire.late import Late
+from runtime.wire.late import Late, Missed
 
 _WHILE_NS = 500_000_000  # until answers that wait for room are looked after again
 
@@ -102,8 +102,7 @@ class AsyncInbox(Inbox):
 
 def _not_yet(late: Late) -> NotYet:
     """What the loop is told of an answer that needs the supervisor, in the context of the answer's message."""
-    error = DeadlineExceeded(*late.args)  # without what it came of: that may be what needs the memory
-    return NotYet(partial(_had, late, ambient.get()[0] or 0), error)
+    return NotYet(partial(_had, late, ambient.get()[0] or 0), Missed(late))
 
 
 async def _had(late: Late, until_ns: int) -> bool:

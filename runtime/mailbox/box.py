@@ -246,7 +246,7 @@ class Box:
         for lane in self._lanes():
             for header in lane.unfinished():
                 if commit is not None and commit.covers(lane.epoch, (header.offset + 1) | lane.mark):
-                    if header.is_ask:
+                    if header.is_ask and commit.answer:
                         answered(commit.reply_to, commit.answer)
                     mark_done(lane.area, header)
                 elif is_started(header) and header.state > header.retry:

@@ -429,7 +429,7 @@ class Inbox(ABC):
         if self._commits is not None and not self._include(token, name, answer, alone=self._was_redelivered):
             self._handled += 1
             return
-        if ask_id:
+        if answer:
             self._replies.send(reply_to, answer)
         lane.view[at + STATE_AT] = DONE
         if self._leases:
@@ -442,7 +442,7 @@ class Inbox(ABC):
         answer = self._replies.frame_of_error(ask_id, error, reply_to) if ask_id else b""
         if self._commits is not None and self._words[IN_HAND]:
             self._include(token, "", answer, alone=True)
-        if ask_id:
+        if answer:
             self._replies.send(reply_to, answer)
         lane.view[at + STATE_AT] = DONE
         if self._leases:
@@ -462,7 +462,8 @@ class Inbox(ABC):
         except OutOfMemory as error:
             lane, at, ask_id, reply_to = token
             if ask_id:
-                self._replies.withdraw(answer)
+                if answer:
+                    self._replies.withdraw(answer)
                 self._replies.send(reply_to, self._replies.frame_of_error(ask_id, error, reply_to))
                 lane.view[at + STATE_AT] = DONE
                 self._words[FAILED] += 1

@@ -9,7 +9,8 @@ RE-4  All actors of a process that answer one caller do so by one descriptor (ru
 RE-5  At most _OPEN_FIFOS stay open, those of callers that do not read apart. Where no descriptor is to be had the
       others are closed; then the answer is dropped: its asker learns at his deadline that the message was handled.
 RE-6  Where a large answer needs memory and the supervisor is late, an actor in an event loop is told (`Late`) and makes
-      the answer again when there is some; any other has waited until the ask's deadline.
+      the answer again when there is some; any other has waited until the ask's deadline. Where there is none until
+      then the answer is dropped and counted, b"" instead of a frame: that there was none is nothing its asker can use.
 """
 
 import contextlib
@@ -25,7 +26,7 @@ from runtime.mailbox import fifo
 from runtime.mailbox.page import DROPPED
 from runtime.wire.codec import Codec
 from runtime.wire.frame import ERROR, LARGE, MAX_REPLY, REPLY, flags_of, reply, unpack_reply
-from runtime.wire.late import Late
+from runtime.wire.late import Late, Missed, is_over
 from runtime.wire.parts import Payload
 
 PENDING_BYTES = 1 << 20
@@ -106,6 +107,8 @@ class Replies:
     def frame_of(self, ask_id: int, name: str, value: object, address: int = 0) -> bytes:
         """The reply frame of the value a handler returned; of one that cannot be sent, of the error that says so.
 
+        Returns:
+            b"": nobody waits for it any more (RE-6).
         Raises:
             Late: in an event loop (RE-6).
         """
@@ -123,13 +126,22 @@ class Replies:
     def frame_of_error(self, ask_id: int, error: Exception, address: int = 0) -> bytes:
         """The reply frame of an exception that a handler raised; of one too large for what memory is left, of that.
 
+        Returns:
+            As `frame_of`.
         Raises:
             Late: as of `frame_of`.
         """
-        try:
-            return self._frame(ask_id, ERROR, self._codec.encode_error(error), address)
-        except (OutOfMemory, DeadlineExceeded) as exc:
-            return self._frame(ask_id, ERROR, self._codec.encode_error(_not_to_be_awaited(exc)), address)
+        if not isinstance(error, Missed):
+            try:
+                return self._frame(ask_id, ERROR, self._codec.encode_error(error), address)
+            except (OutOfMemory, DeadlineExceeded) as exc:
+                error = _not_to_be_awaited(exc)
+        if isinstance(error, Missed):
+            if is_over():
+                self._words[DROPPED] += 1
+                return b""
+            error = DeadlineExceeded(*error.args)
+        return self._frame(ask_id, ERROR, self._codec.encode_error(error), address)
 
     def send(self, address: int, raw: bytes) -> None:
         """Send a reply frame; RE-1 and RE-2 apply."""
@@ -252,7 +264,9 @@ def _body_of(raw: bytes) -> int:
 
 
 def _not_to_be_awaited(error: Exception) -> Exception:
-    """The error, or it raised: in an event loop what is late is awaited (RE-6)."""
-    if isinstance(error, Late) and current_loop() is not None:
+    """The error; in an event loop what is late is raised, to be awaited (RE-6)."""
+    if not isinstance(error, Late):
+        return error
+    if current_loop() is not None:
         raise error
-    return error
+    return Missed(error)

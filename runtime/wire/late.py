@@ -40,6 +40,13 @@ class Late(DeadlineExceeded):
         return DeadlineExceeded, self.args
 
 
+class Missed(DeadlineExceeded):
+    """What an answer needed was not to be had until its ask's deadline: nobody waits for it any more."""
+
+    def __init__(self, late: Late) -> None:
+        super().__init__(*late.args)  # without what it came of: that may be what needs the memory
+
+
 GOES_THROUGH = (KeyboardInterrupt, Late)
 """What is raised while something that arrived is decoded, and is not its fault."""
 
@@ -79,6 +86,12 @@ class Hurry:
     def answered(self) -> None:
         """It has."""
         self._rests_until = 0.0
+
+
+def is_over() -> bool:
+    """The ambient deadline, if there is one, has passed."""
+    until_ns, _ = ambient.get()
+    return until_ns is not None and until_ns != NEVER and monotonic_ns() >= until_ns
 
 
 def patience_seconds() -> float | None:

@@ -4,17 +4,20 @@ import os
 import resource
 import threading
 from collections.abc import Iterator
+from contextvars import copy_context
 from pathlib import Path
 
 import pytest
 
-from actors.errors import Unencodable
+from actors.deadline import NEVER, ambient
+from actors.errors import DeadlineExceeded, Unencodable
 from runtime.mailbox import fifo
 from runtime.mailbox.page import DROPPED
 from runtime.mailbox.replies import _OPEN_FIFOS, PENDING_BYTES, Replies
 from runtime.wire import frame
 from runtime.wire.codec import Codec
 from runtime.wire.frame import ERROR, LARGE, REPLY, unpack_reply
+from runtime.wire.late import Late
 from runtime.wire.parts import Payload, whole
 
 
@@ -204,3 +207,45 @@ def _lowest_free() -> int:
     fd = os.dup(0)
     os.close(fd)
     return fd
+
+
+@pytest.fixture
+def without_memory(tmp_path: Path, words: memoryview) -> Iterator[Replies]:
+    """The supervisor is late for whatever is large."""
+
+    def put(payload: Payload, address: int) -> int:
+        raise Late("system", lambda: None)
+
+    made = Replies(str(tmp_path), words, Codec(), put, lambda _: None, lambda _: None)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("is_error", [False, True])
+def test_an_answer_that_has_no_memory_at_its_deadline_is_no_answer(
+    without_memory: Replies, words: memoryview, is_error: bool
+) -> None:
+    """Told that, the asker would get it or his `DeadlineExceeded`, whichever comes first."""
+    context = copy_context()
+    context.run(ambient.set, (1, ()))
+    large = "x" * 100_000
+    if is_error:
+        answer = context.run(without_memory.frame_of_error, 99, ValueError(large))
+    else:
+        answer = context.run(without_memory.frame_of, 99, "make", large)
+
+    assert answer == b""
+    assert words[DROPPED] == 1
+
+
+def test_an_answer_without_memory_and_without_a_deadline_is_an_error(
+    without_memory: Replies, words: memoryview
+) -> None:
+    context = copy_context()
+    context.run(ambient.set, (NEVER, ()))
+
+    raw = context.run(without_memory.frame_of, 99, "make", bytes(100_000))
+
+    assert unpack_reply(raw)[1] == ERROR
+    assert type(Codec().decode_error(raw[REPLY.size :])) is DeadlineExceeded
+    assert words[DROPPED] == 0
