@@ -5,6 +5,8 @@
 
 CL-1  A job blocks no longer than its deadline, and who waits for it waits no longer, whatever the threads do.
 CL-2  Threads are daemons: the end of a program waits for none. At most MOST_THREADS; what comes then waits in turn.
+CL-3  What a job returns is not kept: who waited too short a time has an error whose frames refer to the job, as long as
+      somebody keeps that error, and a mapped slab has a descriptor.
 """
 
 import asyncio
@@ -30,7 +32,7 @@ class Clerk:
 
     def _start_afresh(self) -> None:
         self._lock = threading.Lock()
-        self._jobs: deque[tuple[Context, Callable[[], object], Future[object]]] = deque()
+        self._jobs: deque[tuple[Context, Callable[[], object], Future[None]]] = deque()
         self._threads = 0
 
     async def wait_for(self, job: Callable[[], object], until_ns: int) -> None:
@@ -40,7 +42,7 @@ class Clerk:
             TimeoutError: the deadline has passed.
             ActorError: what the job raised.
         """
-        done: Future[object] = Future()
+        done: Future[None] = Future()
         context = copy_context()
         context.run(ambient.set, (until_ns, ()))
         self._hand_over(context, job, done)
@@ -52,7 +54,7 @@ class Clerk:
         """Do that in a thread, some time; what it raises is dropped."""
         self._hand_over(copy_context(), job, Future())
 
-    def _hand_over(self, context: Context, job: Callable[[], object], done: Future[object]) -> None:
+    def _hand_over(self, context: Context, job: Callable[[], object], done: Future[None]) -> None:
         with self._lock:
             self._jobs.append((context, job, done))
             if self._threads == MOST_THREADS:
@@ -78,7 +80,8 @@ class Clerk:
             if not done.set_running_or_notify_cancel():  # nobody waits any more
                 continue
             try:
-                done.set_result(context.run(job))
+                context.run(job)
+                done.set_result(None)  # CL-3
             except BaseException as exc:  # it is who waits who has asked for it
                 done.set_exception(exc)
 
