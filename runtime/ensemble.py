@@ -185,9 +185,7 @@ class Ensembles:
             self.failed(token, "its process was killed before it began")
             return
         except OSError as exc:
-            process_exit.kill(pid)
-            while process_exit.reap(pid) is None:
-                process_exit.pause()
+            process_exit.end(pid)
             self.failed(token, f"no descriptor to watch its process by: {os.strerror(exc.errno or 0)}")
             return
         ensemble.pid = pid

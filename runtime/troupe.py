@@ -138,6 +138,7 @@ class Troupe:
         worker.shutdown, worker.restart = launch.spec.shutdown, launch.spec.restart
         try:
             box = self.mailboxes.open(worker)
+            snapshots = [box.open_snapshots()] if program.has_snapshots else []
         except OSError as exc:
             self._ends.start(worker, f"mailbox: {os.strerror(exc.errno or 0)}")
             return
@@ -147,7 +148,6 @@ class Troupe:
         # it counts on past what a zygote's death has taken over (`zygote_gone`)
         box.begin(launch.incarnation)
         worker.token = next(self._tokens)
-        snapshots = [box.open_snapshots()] if program.has_snapshots else []
         if program.host == "thread":
             worker.holder = holder_of(0, worker.token)
             self._ensembles.launch(worker, self._orders.of(worker), [box.page_fd, program.payload, *snapshots])
@@ -262,9 +262,7 @@ class Troupe:
     def _end_unwatched(self, worker: Worker, error: str) -> None:
         """Its process has begun, and its end could not be told: end it now, with whatever it has taken."""
         process_exit.kill_group(worker.pid)
-        process_exit.kill(worker.pid)
-        while process_exit.reap(worker.pid) is None:
-            process_exit.pause()
+        process_exit.end(worker.pid)
         self._sweeper.sweep_soon()
         self.seats.leave(worker.seat)
         self._undertaker.free([worker.pid], self._bury_start(worker, error))

@@ -9,8 +9,10 @@ import contextlib
 import os
 import select
 import signal
+import time
 from dataclasses import dataclass
 
+_END_SECONDS = 1.0  # for what was killed to be gone: it takes milliseconds, but where somebody holds it
 _EXIT_CODE = 52  # its place among the fields of /proc/<pid>/stat, from 1
 
 
@@ -134,6 +136,15 @@ def kill(pid: int, number: int = signal.SIGKILL) -> None:
     """Send a signal to a process that may be gone."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)
+
+
+def end(pid: int) -> None:
+    """End and reap a child, without a descriptor. One that is held runs nothing more, and is reaped later (EX-2)."""
+    kill(pid)
+    until = time.monotonic() + _END_SECONDS
+    with contextlib.suppress(ChildProcessError):  # it has been reaped
+        while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG) is None and time.monotonic() < until:
+            pause()
 
 
 def kill_group(pgid: int) -> None:

@@ -96,6 +96,19 @@ def test_how_a_process_ended_is_known_while_a_debugger_holds_it(
     assert not _is_there(pid)
 
 
+def test_a_child_that_is_ended_at_once_is_not_waited_for_while_a_debugger_holds_it(debuggers: list[Debugger]) -> None:
+    pid = os.fork()
+    if not pid:
+        signal.pause()
+    debuggers.append(Debugger(pid))
+
+    process_exit.end(pid)
+
+    assert _is_there(pid)
+    debuggers.pop().leave()
+    assert process_exit.reap(pid) == Exit(None, "SIGKILL")
+
+
 @pytest.mark.parametrize("host", ["process", "thread"])
 def test_an_actor_that_is_killed_under_a_debugger_is_restarted_and_the_supervisor_idles(
     supervisor: Supervisor, debuggers: list[Debugger], host: str

@@ -23,7 +23,7 @@ from runtime.connection import Connection
 from runtime.mailbox.box import Box
 from runtime.testing import wait_until
 from runtime.wire import answer, stream
-from tests.runtime.cast import Counter, Echo, bodies_of, descriptors_of
+from tests.runtime.cast import Counter, Echo, Keeper, bodies_of, descriptors_of
 
 pytestmark = pytest.mark.process
 
@@ -72,6 +72,27 @@ def test_a_supervisor_without_descriptors_refuses_starts_and_everything_else_liv
     assert supervisor.start(child(Counter), name="again").add(1) == 1
     assert counter.pid() == pid
     assert len(descriptors_of(supervisor.pid)) < used + 30
+
+
+@pytest.mark.parametrize("kind", ["thread", "snapshots"])
+@pytest.mark.parametrize("left", range(2, 9))
+def test_whatever_a_start_needs_a_descriptor_for_it_is_refused_without_one(
+    supervisor: Supervisor, left: int, kind: str
+) -> None:
+    spec = child(Counter).options(host="thread") if kind == "thread" else child(Keeper)
+    supervisor.start(child(Counter), name="first")
+
+    with _limited(supervisor.pid, resource.RLIMIT_NOFILE, len(descriptors_of(supervisor.pid)) + left):
+        refused = []
+        for n in range(4):
+            try:
+                supervisor.start(spec, name=f"more{n}")
+            except ActorError as exc:
+                refused.append(str(exc))
+        assert len(refused) >= 3
+        assert all("Too many open files" in text for text in refused)
+
+    assert supervisor.start(child(Counter), name="again").add(1) == 1
 
 
 def test_an_answer_that_needs_a_descriptor_is_an_error_and_its_line_lives(supervisor: Supervisor) -> None:
