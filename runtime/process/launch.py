@@ -6,7 +6,8 @@ LA-2  A zygote that dies is replaced; what it had been told and not reported is 
       something may still report. A process may have come of it all the same: `zygote_gone` ends that first.
 LA-3  A class whose import starts threads is launched cold from then on: imported in the actor's own process.
 LA-4  A zygote that is renewed ends when it has done what it was told; its successor has imported nothing.
-LA-5  A zygote that cannot be made (no descriptors, no processes) is tried again; launches wait for it meanwhile.
+LA-5  A zygote that cannot be made (no descriptors, no processes) is tried again; launches wait for it meanwhile, as
+      long as they may take, and no longer: behind nobody.
 LA-6  A launch that is cancelled has failed only once its zygote is gone, and whatever had come of it has been ended: a
       process that was forked and not reported may have taken messages. One that only waits for its turn is taken out of
       the queue (runtime.process.queue), and no other hears of it.
@@ -21,7 +22,7 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -68,6 +69,7 @@ class Launcher:
         self._is_open = True
         self._is_condemned = False
         self._stacks_fd = -1
+        self._lack = ""  # why no zygote can be had (LA-5)
         self._is_renewed = False
         self._ended: process_exit.Exit | None = None
         self._next: Candidate | None = None
@@ -108,8 +110,7 @@ class Launcher:
             self._outcome.zygote_forked(pid)
         except OSError:  # nobody would hear of its death
             self.close()
-            process_exit.kill(pid)
-            os.waitpid(pid, 0)
+            process_exit.end(pid)
             self.pid = 0
             raise
         if self._setup is not None:
@@ -140,13 +141,13 @@ class Launcher:
         flight = self._in_flight[launch.token] = Flight(launch, fds, what)
         self._queue.add(flight)
         self._send(flight)
-        if self._queue.head is not flight:
+        if self.is_queued(launch.token):
             self._outcome.queued(launch.token)
 
     def is_queued(self, token: int) -> bool:
         """Others stand in front of it."""
         flight = self._in_flight.get(token)
-        return flight is not None and self._queue.head is not flight
+        return flight is not None and self._queue.head is not flight and not self._lack
 
     def study(self, launch: Launch, fds: list[int], like: int) -> bool:
         """Have a process forked that waits to be launched so, like the one of that pid.
@@ -169,14 +170,11 @@ class Launcher:
         if flight is None:
             return
         flight.is_cancelled = True
-        if self._queue.is_waiting(flight) and self.pid:
+        if self._queue.is_waiting(flight):
             self._end(token)
-            self._outcome.failed(token, "it waited for its turn, behind other starts, until its time was up")
-        elif self._queue.head is not flight and self.pid:
-            return
-        elif not self.pid:
-            self._fail_cancelled()
-        elif not self._is_condemned:
+            behind = "it waited for its turn, behind other starts, until its time was up"
+            self._outcome.failed(token, f"no zygote to start it: {self._lack}" if self._lack else behind)
+        elif self._queue.head is flight and self.pid and not self._is_condemned:
             self._is_condemned = True
             process_exit.kill(self.pid, signal.SIGABRT)
             process_exit.kill(self.pid, signal.SIGCONT)  # after it: one that was stopped wakes up into its abort
@@ -227,8 +225,8 @@ class Launcher:
         """Make a new zygote, and tell it what the old one had not reported (LA-2)."""
         try:
             self._outcome.zygote_gone(list(self._in_flight))
-        except OSError:  # no descriptor to look for its processes by (LA-5)
-            asyncio.get_running_loop().call_later(_REOPEN_SECONDS, self._replace)
+        except OSError as exc:  # no descriptor to look for its processes by
+            self._lacks(exc, self._replace)
             return
         self._blame()
         self._queue.take_back()
@@ -268,10 +266,20 @@ class Launcher:
             return
         try:
             self.open()
-        except OSError:
-            asyncio.get_running_loop().call_later(_REOPEN_SECONDS, self._reopen)
+        except OSError as exc:
+            self._lacks(exc, self._reopen)
             return
+        was_lacking, self._lack = bool(self._lack), ""
         self._send()
+        for token in [token for token in self._in_flight if was_lacking and self.is_queued(token)]:
+            self._outcome.queued(token)
+
+    def _lacks(self, error: OSError, again: Callable[[], None]) -> None:
+        """There is no zygote for now: what waits has the time of one that waits for nobody (LA-5)."""
+        was_lacking, self._lack = bool(self._lack), os.strerror(error.errno or 0)
+        for token in () if was_lacking else list(self._in_flight):
+            self._outcome.begun(token)
+        asyncio.get_running_loop().call_later(_REOPEN_SECONDS, again)
 
     def shut(self) -> None:
         """No more launches: hang up, the zygote ends by itself and is not replaced."""

@@ -10,7 +10,7 @@ class Outcome(Protocol):
         """Others stand in front of it."""
 
     def begun(self, token: int) -> None:
-        """The zygote has got round to it; once more: its process exists, and is about to be told of by `launched`."""
+        """It is its turn, or no zygote is to be had; once more: its process exists, `launched` is about to say so."""
 
     def launched(self, token: int, pid: int) -> None:
         """The process exists; it is or will be our child."""

@@ -163,6 +163,27 @@ def test_a_zygote_that_dies_when_there_are_no_descriptors_is_replaced(supervisor
     assert counter.pid() == pid
 
 
+@pytest.mark.parametrize("left", range(4, 8))
+def test_a_start_for_which_no_zygote_can_be_had_waits_no_longer_than_it_may_and_says_why(
+    supervisor: Supervisor, left: int
+) -> None:
+    supervisor.start(child(Counter), name="counter")
+
+    with _limited(supervisor.pid, resource.RLIMIT_NOFILE, len(descriptors_of(supervisor.pid)) + left):
+        refused = []
+        for n in range(4):
+            for pid in _zygotes_of(supervisor):
+                os.kill(pid, signal.SIGKILL)
+            try:
+                supervisor.start(child(Counter), name=f"more{n}", ready=0.5)
+            except ActorError as exc:
+                refused.append(str(exc))
+        assert len(refused) >= 2
+        assert all("Too many open files" in text for text in refused)
+
+    assert supervisor.start(child(Counter), name="again").add(1) == 1
+
+
 def _zygotes_of(supervisor: Supervisor) -> list[int]:
     """The zygote and its spares."""
     children = [int(entry) for entry in os.listdir("/proc") if entry.isdigit() and _parent_of(entry) == supervisor.pid]
