@@ -217,7 +217,7 @@ class Desk:
             self.drop(connection)
 
     def _handle(self, connection: Connection, request: Any, fds: list[int]) -> None:
-        if not connection.is_known and not isinstance(request, control.Hello):
+        if not (connection.is_known or isinstance(request, control.Hello | control.EndPayload)):
             raise stream.Protocol("expected hello")
         handler = HANDLERS.get(type(request))
         if handler is None:

@@ -278,6 +278,10 @@ def _free_slab(system: System, connection: Connection, request: control.FreeSlab
     connection.answer()
 
 
+def _end_payload(system: System, _connection: Connection, request: control.EndPayload, _fds: list[int]) -> None:
+    system.vault.end_untaken(request.body)
+
+
 def _grow_snapshots(system: System, connection: Connection, request: control.GrowSnapshots, _fds: list[int]) -> None:
     worker = system.troupe.get(request.path)
     if worker is None or worker.box is None:
@@ -350,6 +354,7 @@ HANDLERS: dict[type, Callable[[System, Connection, Any, list[int]], None]] = {
     control.MakeSlab: _make_slab,
     control.OpenSlab: _open_slab,
     control.FreeSlab: _free_slab,
+    control.EndPayload: _end_payload,
     control.MakeRegion: _make_region,
     control.OpenRegion: _open_region,
     control.GrowSnapshots: _grow_snapshots,

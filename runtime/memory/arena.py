@@ -8,7 +8,8 @@ AR-4  What was lent by `empty` and filled in place is passed on as it is (runtim
       slab for all else, which names it.
 AR-5  Whoever has no room to map what arrives gives it back all the same, by its descriptor, and says so: it is an error
       of that message, and of nothing else.
-AR-6  What cannot be given back yet, since the supervisor is late, is given back with the next payload that is leased.
+AR-6  What cannot be given back, since the supervisor is late, it is told to end, without being waited for. Where that
+      cannot be said either, it is given back with the next payload that is leased.
 """
 
 import contextlib
@@ -49,7 +50,7 @@ from runtime.memory.slab import (
     slab_of,
 )
 from runtime.memory.stock import Stock
-from runtime.wire.control import OpenSlab
+from runtime.wire.control import EndPayload, OpenSlab
 from runtime.wire.late import Late
 from runtime.wire.line import Lines
 from runtime.wire.parts import Arrived, Buffer, Parts, Payload, pieces_of
@@ -173,8 +174,9 @@ class Arena:
         try:
             self._leased(body, is_hurried=True)
         except Late:
-            self._owed.append(body)
-            return False
+            if not self._lines.say(EndPayload(body=body)):
+                self._owed.append(body)
+                return False
         except ActorError:  # it is gone with the system
             pass
         return True

@@ -221,6 +221,12 @@ class FreeSlab(_Request, frozen=True, tag="free-slab"):
     number: int
 
 
+class EndPayload(_Request, frozen=True, tag="end-payload"):
+    """Nobody will read the large payload that a frame named so. No answer: it can be said without waiting."""
+
+    body: Annotated[int, msgspec.Meta(ge=0)]
+
+
 class GrowSnapshots(_Request, frozen=True, tag="snapshots"):
     """More memory for an actor's snapshots, with slots of so many bytes. Answer: memfd."""
 
@@ -283,6 +289,7 @@ Request = (
     | MakeSlab
     | OpenSlab
     | FreeSlab
+    | EndPayload
     | MakeRegion
     | OpenRegion
     | GrowSnapshots

@@ -94,6 +94,26 @@ class Lines:
                 pass
         raise self._hurry.late(retry, is_hurried=is_hurried)
 
+    def say(self, message: control.EndPayload) -> bool:
+        """Send what has no answer, without waiting; False: not now.
+
+        By a connection of its own: a supervisor that is late takes it when it can, whatever this process does then.
+        """
+        try:
+            sock = _connected(self._directory, self._system)
+        except NoSuchSystem:
+            return True  # with the system all is gone
+        except (BlockingIOError, ActorError):  # it has more to take than it can keep; no descriptors
+            return False
+        try:
+            channel = stream.Channel(sock)
+            channel.put(stream.encode(message))
+            return channel.flush()
+        except OSError:  # it has hung up
+            return True
+        finally:
+            sock.close()
+
     def prepare(
         self,
         message: Any,

@@ -364,3 +364,22 @@ def test_an_answer_that_gets_no_memory_until_its_deadline_holds_up_nothing_behin
             assert echo.say.ask(1).result() == 1
     assert len(echo.make.ask(LARGE).result()) == LARGE
     assert wait_until(lambda: bodies_of(supervisor) == 0)
+
+
+def test_a_payload_dropped_while_the_supervisor_is_late_is_free_though_its_actor_is_killed(
+    supervisor: Supervisor, tmp_path: Path
+) -> None:
+    echo = supervisor.start(child(Echo), name="echo")
+    pid = echo.pid()
+    supervisor._endpoint.arena._own._stock_up(rounded(LARGE))  # memory that the actor has not mapped
+    with deadline(60):
+        holding = echo.hold.ask(str(tmp_path / "until"))
+    with stopped(supervisor.pid):
+        with deadline(0.2), pytest.raises(DeadlineExceeded):
+            echo.say.ask(bytes(LARGE)).result()
+        (tmp_path / "until").touch()
+        assert holding.result() is None
+        with deadline(60):
+            assert echo.say(1) == 1  # it has come by the one that had expired
+        os.kill(pid, signal.SIGKILL)
+    assert wait_until(lambda: bodies_of(supervisor) == 0)
